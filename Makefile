@@ -1,0 +1,42 @@
+# A bare `make` prints the targets. Everything runs inside .venv, which any target creates when needed.
+.DEFAULT_GOAL := help
+.PHONY: help setup reports test lint nbval lab clean
+
+# The first interpreter of a supported version; say PYTHON=... to choose another.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
+	&& { echo "$$p"; exit; }; done; echo python3)
+PY := .venv/bin/python
+
+BUDGET ?= quick
+ONLY ?=
+FRESH ?=
+
+help:  ## Print the targets and what they do (this page)
+	@echo "AlexNet laboratory: make TARGET"
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' Makefile
+	@echo "Options of reports: BUDGET=quick|laptop|paper (now $(BUDGET)), ONLY=01_flowers,02_cifar10, FRESH=1"
+
+setup:  ## Create .venv and install the locked packages (the other targets do it when needed)
+	@"$(PYTHON)" alexnet_tf/bootstrap.py
+
+reports: setup  ## Execute and render all notebooks into reports/$(BUDGET)/ (BUDGET=, ONLY=, FRESH=1)
+	@"$(PY)" -m alexnet_tf reports --budget "$(BUDGET)" $(if $(ONLY),--only "$(ONLY)") $(if $(FRESH),--fresh)
+
+test: setup lint  ## Unit tests, notebook regression tests, lint, format and types
+	@"$(PY)" -m pytest
+	@$(MAKE) --no-print-directory nbval
+
+lint: setup  ## Lint, format and type checks alone
+	@"$(PY)" -m ruff check .
+	@"$(PY)" -m ruff format --check .
+	@"$(PY)" -m mypy
+
+nbval: setup  ## Notebook regression tests alone: every kept output must come out again
+	@"$(PY)" -m pytest -c tests/nbval.ini --rootdir . notebooks
+
+lab: setup  ## Open JupyterLab on the notebooks
+	@"$(PY)" -m jupyterlab --notebook-dir notebooks
+
+clean:  ## Remove .venv, caches and quick reports (committed runs stay)
+	@rm -rf .venv .cache reports/quick build *.egg-info .pytest_cache .mypy_cache .ruff_cache .coverage

@@ -1,0 +1,32 @@
+"""Errors that speak to a person: what was wrong, what was received, what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class LabError(Exception):
+    """One clear sentence and a remedy; the command line prints it without a traceback."""
+
+    status = 1
+
+
+class UsageError(LabError):
+    """A name, value or flag that the caller mistyped: exit status 2."""
+
+    status = 2
+
+
+def choose(kind: str, name: str, choices: Iterable[str]) -> str:
+    """Return `name` if it is one of `choices`, else raise with the nearest one.
+
+    >>> choose("budget", "quick", ["quick", "paper"])
+    'quick'
+    """
+    known = sorted(choices)
+    if name in known:
+        return name
+    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}?" if near else f"choose from: {', '.join(known)}."
+    raise UsageError(f"There is no {kind} {name!r}: {hint}")

@@ -1,0 +1,184 @@
+"""The architectures, side by side so that a reader can compare them.
+
+Every builder returns a named `keras.Sequential` that ends in logits: softmax (or sigmoid) lives
+in the loss and in the exported model, which gives the same numbers in a stabler way. Layers are
+called ``conv1`` ... ``fc8`` as in the 2012 paper, whatever stands between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+from keras import layers
+
+from alexnet_tf.errors import LabError, UsageError, choose
+from alexnet_tf.layers import LocalResponseNormalization
+
+Layers = Iterator[keras.layers.Layer]
+
+
+def _dense(units: list[int], activation: str, dropout: float, first: int = 6, **kwargs: Any) -> Layers:
+    """The hidden dense layers, each followed by dropout when there is any."""
+    for number, width in enumerate(units, start=first):
+        yield layers.Dense(width, activation=activation, name=f"fc{number}", **kwargs)
+        if dropout:
+            yield layers.Dropout(dropout, name=f"drop{number}")
+
+
+def _logits(classes: int, number: int, **kwargs: Any) -> keras.layers.Layer:
+    """The last layer, in float32 under any policy so that the loss keeps its precision."""
+    return layers.Dense(classes, name=f"fc{number}", dtype="float32", **kwargs)
+
+
+def alexnet_lrn(
+    classes: int,
+    width: float = 1.0,
+    dense_units: int = 4096,
+    dropout: float = 0.5,
+    depth_radius: int = 5,
+    bias: float = 1.0,
+    alpha: float = 1e-4,
+    beta: float = 0.75,
+) -> Layers:
+    """Source A: AlexNet in one tower, local response normalization *after* each of two poolings.
+
+    At 224 px the unpadded first convolution leaves 54 x 54, not the paper's 55 x 55.
+    """
+    lrn = {"depth_radius": depth_radius, "bias": bias, "alpha": alpha, "beta": beta}
+    yield layers.Conv2D(round(96 * width), 11, strides=4, activation="relu", name="conv1")
+    yield layers.MaxPooling2D(3, strides=2, name="pool1")
+    yield LocalResponseNormalization(**lrn, name="norm1")  # type: ignore[arg-type]
+    yield layers.Conv2D(round(256 * width), 5, padding="same", activation="relu", name="conv2")
+    yield layers.MaxPooling2D(3, strides=2, name="pool2")
+    yield LocalResponseNormalization(**lrn, name="norm2")  # type: ignore[arg-type]
+    yield layers.Conv2D(round(384 * width), 3, padding="same", activation="relu", name="conv3")
+    yield layers.Conv2D(round(384 * width), 3, padding="same", activation="relu", name="conv4")
+    yield layers.Conv2D(round(256 * width), 3, padding="same", activation="relu", name="conv5")
+    yield layers.MaxPooling2D(3, strides=2, name="pool5")
+    yield layers.Flatten(name="flatten")
+    yield from _dense([dense_units, dense_units], "relu", dropout)
+    yield _logits(classes, 8)
+
+
+def bn64(classes: int, width: float = 1.0, dense_units: int = 1024, dropout: float = 0.5) -> Layers:
+    """Source B: batch normalization after each activation; conv4 and conv5 are 1 x 1."""
+    yield layers.Conv2D(round(128 * width), 11, strides=4, activation="relu", name="conv1")
+    yield layers.BatchNormalization(name="norm1")
+    yield layers.MaxPooling2D(2, name="pool1")
+    yield layers.Conv2D(round(256 * width), 5, padding="same", activation="relu", name="conv2")
+    yield layers.BatchNormalization(name="norm2")
+    yield layers.MaxPooling2D(3, name="pool2")
+    for number, kernel in (3, 3), (4, 1), (5, 1):
+        yield layers.Conv2D(round(256 * width), kernel, padding="same", activation="relu", name=f"conv{number}")
+        yield layers.BatchNormalization(name=f"norm{number}")
+    yield layers.MaxPooling2D(2, name="pool5")
+    yield layers.Flatten(name="flatten")
+    yield from _dense([dense_units, dense_units], "relu", dropout)
+    yield _logits(classes, 8)
+
+
+def lab3(
+    classes: int,
+    convolutions: int = 5,
+    dense_layers: int = 3,
+    norm: str = "batch",
+    dropout: float = 0.5,
+    activation: str = "relu",
+    head: str = "linear",
+    width: float = 1.0,
+    dense_units: int = 4096,
+) -> Layers:
+    """Source C: AlexNet at 227 px, normalization after conv1 and conv2, He initialization, knobs.
+
+    Whatever the depth, the last convolution has 256 channels, so that the dense part stays the
+    same: the source says so of four convolutions and not of three. Batch normalization and
+    LeakyReLU take PyTorch's defaults, as the source's code did. `head` is "linear" or "sigmoid":
+    the source's one-layer variant classifies with sigmoid outputs.
+    """
+    if not 2 <= convolutions <= 5:
+        raise UsageError(f"lab3 has 2 to 5 convolutions; received {convolutions!r}")
+    if dense_layers < 1:
+        raise UsageError(f"lab3 needs at least 1 dense layer; received {dense_layers!r}")
+    choose("norm", norm, ["batch", "lrn", "none"])
+    choose("activation", activation, ["relu", "leaky", "tanh"])
+    choose("head", head, ["linear", "sigmoid"])
+    init = {"kernel_initializer": "he_normal"}
+
+    def activate(name: str) -> keras.layers.Layer:
+        if activation == "leaky":
+            return layers.LeakyReLU(negative_slope=0.01, name=name)
+        return layers.Activation(activation, name=name)
+
+    channels = [96, 256, 384, 384, 256][:convolutions]
+    channels[-1] = 256
+    for number, count in enumerate(channels, start=1):
+        kernel, stride, padding = {1: (11, 4, "valid"), 2: (5, 1, "same")}.get(number, (3, 1, "same"))
+        yield layers.Conv2D(
+            round(count * width), kernel, strides=stride, padding=padding, name=f"conv{number}", **init
+        )
+        if number <= 2 and norm == "batch":
+            yield layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"norm{number}")
+        if number <= 2 and norm == "lrn":
+            yield LocalResponseNormalization(depth_radius=2, bias=2.0, name=f"norm{number}")
+        yield activate(f"act{number}")
+        if number <= 2 or number == convolutions:
+            yield layers.MaxPooling2D(3, strides=2, name=f"pool{number}")
+    yield layers.Flatten(name="flatten")
+    for number in range(6, 5 + dense_layers):
+        yield layers.Dense(dense_units, name=f"fc{number}", **init)
+        yield activate(f"act{number}")
+        if number <= 7 and dropout:
+            yield layers.Dropout(dropout, name=f"drop{number}")
+    yield _logits(classes, 5 + dense_layers, activation=None if head == "linear" else head, **init)
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A builder with the size and the parameter count of its source's network."""
+
+    layers: Callable[..., Layers]
+    image_size: int
+    classes: int
+    parameters: int
+
+
+ARCHITECTURES = {
+    "alexnet-lrn": Architecture(alexnet_lrn, 224, 5, 46_767_493),
+    "bn64": Architecture(bn64, 64, 10, 2_915_338),
+    "lab3": Architecture(lab3, 227, 10, 58_323_722),
+}
+
+
+def build(
+    name: str,
+    image_size: int | None = None,
+    classes: int | None = None,
+    precision: str = "float32",
+    seed: int | None = None,
+    **options: Any,
+) -> keras.Sequential:
+    """Build a network by name; size and classes default to the source's.
+
+    >>> build("bn64").count_params()
+    2915338
+    """
+    architecture = ARCHITECTURES[choose("architecture", name, ARCHITECTURES)]
+    size = architecture.image_size if image_size is None else image_size
+    if seed is not None:
+        keras.utils.set_random_seed(seed)
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        stack = architecture.layers(architecture.classes if classes is None else classes, **options)
+        return keras.Sequential([keras.Input((size, size, 3), name="image"), *stack], name=name.replace("-", "_"))
+    except TypeError as error:
+        raise UsageError(f"{name} does not have that option: {str(error).split('() ')[-1]}") from error
+    except ValueError as error:
+        if "negative dimension" in str(error) or "output size" in str(error) or "<= 0" in str(error):
+            raise LabError(f"Images of {size} px are too small for {name}: a layer would have no output.") from error
+        raise
+    finally:
+        keras.config.set_dtype_policy(policy)

@@ -1,0 +1,324 @@
+"""What to run: one frozen value per system of the sources, at three budgets.
+
+A recipe is data. Each of its fields is **given** (the source states it), **inferred** (it
+follows from the source's code, from shapes or from its framework's defaults) or **ours** (the
+source is silent). The `paper` budget is the recipe as it stands; `laptop` and `quick` change
+the fields that they list, and a report prints every change. ``alexnet_tf/claims.py`` holds what
+the sources report, with the lines where it stands.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from alexnet_tf.errors import UsageError, choose
+
+BUDGETS = ("quick", "laptop", "paper")
+PROTOCOLS = ("source", "honest")
+MARKS = ("given", "inferred", "ours")
+CHOICES = {
+    "optimizer": ("sgd", "adam"),
+    "loss": ("crossentropy", "bce"),
+    "standardize": ("rescale", "symmetric", "per_image"),
+    "interpolation": ("bilinear", "nearest"),
+    "keep": ("last", "best"),
+    "precision": ("float32", "mixed_bfloat16"),
+    "dataset": ("cifar10", "flowers", "paintbox", "paintbox-flowers"),
+}
+AUGMENTATIONS = ("flip", "crop", "shift", "zoom", "shear", "rotation")
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much of a recipe to run: the fields that change, and about how long it takes on two cores."""
+
+    minutes: float
+    changes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One system: data, preprocessing, network, optimization, and what is kept."""
+
+    name: str
+    source: str  # a key of claims.SOURCES
+    title: str
+    parameters: int  # of the network at the paper budget; a test counts them
+    model: str  # a key of models.ARCHITECTURES
+    dataset: str
+    image_size: int
+    standardize: str  # rescale: x/255; symmetric: x/127.5 - 1; per_image: zero mean, unit deviation
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    optimizer: str = "sgd"
+    momentum: float = 0.0  # for Adam: beta_1
+    l2: float = 0.0  # added to the gradient, not decoupled
+    decay: float = 0.0  # lr / (1 + decay * step), as `decay=` meant in older Keras
+    plateau: tuple[float, int] | None = None  # (factor, patience) of ReduceLROnPlateau on the loss
+    loss: str = "crossentropy"
+    augment: Mapping[str, float] = field(default_factory=dict)
+    resize_first: bool = True  # False: standardize the small image, then enlarge it
+    interpolation: str = "bilinear"
+    drop_remainder: bool = False
+    keep: str = "last"  # which weights: the last epoch's, or the best monitored accuracy's
+    precision: str = "float32"
+    train_images: int | None = None  # None: all of them
+    options: Mapping[str, Any] = field(default_factory=dict)  # of the architecture
+    given: str = ""  # names of the fields that the source states, separated by spaces
+    inferred: str = ""
+    budgets: Mapping[str, Budget] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, allowed in CHOICES.items():
+            choose(f"{name} (recipe {self.name})", getattr(self, name), allowed)
+        for name in self.augment:
+            choose("augmentation", name, AUGMENTATIONS)
+        for name in ("epochs", "batch_size", "image_size"):
+            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
+                raise UsageError(f"{name} must be a whole number, 1 or more; received {getattr(self, name)!r}.")
+        if not isinstance(self.learning_rate, (int, float)) or not self.learning_rate > 0:
+            raise UsageError(f"learning_rate must be a positive number; received {self.learning_rate!r}.")
+
+    def mark(self, name: str) -> str:
+        """Whether a field (or ``options.NAME``) is given, inferred or ours."""
+        if name in self.given.split():
+            return "given"
+        return "inferred" if name in self.inferred.split() else "ours"
+
+    def fields(self) -> dict[str, Any]:
+        """Every field that decides a training, options and augmentations flattened with a dot."""
+        flat: dict[str, Any] = {}
+        for item in dataclasses.fields(self):
+            value = getattr(self, item.name)
+            if item.name in ("options", "augment"):
+                flat.update({f"{item.name}.{key}": value[key] for key in sorted(value)})
+            elif item.name not in ABOUT:
+                flat[item.name] = list(value) if isinstance(value, tuple) else value
+        return flat
+
+    def change(self, changes: Mapping[str, Any]) -> Recipe:
+        """The recipe with some fields changed; ``options.NAME`` and ``augment.NAME`` reach inside."""
+        top: dict[str, Any] = {}
+        settable = sorted({item.name for item in dataclasses.fields(self)} - set(ABOUT))
+        for key, value in changes.items():
+            outer, _, inner = key.partition(".")
+            choose("recipe field", outer, settable)
+            if inner and outer not in ("options", "augment"):
+                raise UsageError(f"{outer} has no parts: set it as {outer}=VALUE, not {key}.")
+            if inner:
+                top[outer] = {**top.get(outer, getattr(self, outer)), inner: value}
+            else:
+                top[outer] = value
+        return dataclasses.replace(self, **top)
+
+    def at(self, budget: str) -> Recipe:
+        """The recipe as a budget runs it."""
+        choose("budget", budget, BUDGETS)
+        return self.change(choose_budget(self, budget).changes)
+
+
+ABOUT = ("name", "source", "title", "parameters", "given", "inferred", "budgets")
+
+
+def choose_budget(recipe: Recipe, budget: str) -> Budget:
+    """The budget of a recipe by name, or a sentence saying which it has."""
+    return recipe.budgets[choose(f"budget (recipe {recipe.name})", budget, recipe.budgets)]
+
+
+def parse_value(text: str) -> Any:
+    """Read the VALUE of ``--set KEY=VALUE``: JSON if it is, else a plain word."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return {"None": None, "True": True, "False": False}.get(text, text)
+
+
+def override_hash(overrides: Mapping[str, Any], protocol: str = "source") -> str:
+    """A short name for overrides and a protocol that is not the recipe's own; empty for neither."""
+    if not overrides and protocol == "source":
+        return ""
+    text = json.dumps([protocol, dict(sorted(overrides.items()))], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def get(name: str) -> Recipe:
+    """A recipe by name; a wrong name gets the nearest one as a hint."""
+    return RECIPES[choose("recipe", name, RECIPES)]
+
+
+# --- Source A -----------------------------------------------------------------------------------
+
+FLOWERS_QUICK = {
+    "dataset": "paintbox-flowers",
+    "image_size": 99,
+    "epochs": 10,
+    "batch_size": 32,
+    "train_images": 640,
+    "options.width": 0.5,
+    "options.dense_units": 256,
+}
+
+FLOWERS_LRN = Recipe(
+    name="flowers-lrn",
+    source="A",
+    title="AlexNet with local response normalization on five kinds of flowers",
+    parameters=46_767_493,
+    model="alexnet-lrn",
+    dataset="flowers",
+    image_size=224,
+    standardize="rescale",
+    epochs=90,
+    batch_size=128,
+    learning_rate=0.01,
+    momentum=0.9,
+    plateau=(0.1, 5),
+    # ImageDataGenerator's units: shear is an angle in *degrees*, so 0.2 shears by next to nothing.
+    augment={"shear": 0.2, "zoom": 0.2, "flip": 0.5, "rotation": 15.0, "shift": 0.2},
+    interpolation="nearest",
+    keep="best",
+    given="model image_size standardize epochs batch_size optimizer learning_rate momentum plateau loss keep"
+    " augment.shear augment.zoom augment.flip augment.rotation augment.shift",
+    inferred="interpolation resize_first drop_remainder precision l2 decay",
+    budgets={
+        "paper": Budget(minutes=120),
+        "laptop": Budget(minutes=20, changes={"image_size": 115, "epochs": 60, "batch_size": 32}),
+        "quick": Budget(minutes=0.2, changes=FLOWERS_QUICK),
+    },
+)
+
+FLOWERS_LRN_DECAY = dataclasses.replace(
+    FLOWERS_LRN,
+    name="flowers-lrn-decay",
+    title="The same with the rate decaying per step, as `decay=0.0005` meant in older Keras",
+    decay=0.0005,
+    given=FLOWERS_LRN.given + " decay",
+)
+
+# --- Source B -----------------------------------------------------------------------------------
+
+CIFAR10_BN64 = Recipe(
+    name="cifar10-bn64",
+    source="B",
+    title="AlexNet with batch normalization on CIFAR-10 enlarged to 64 px",
+    parameters=2_915_338,
+    model="bn64",
+    dataset="cifar10",
+    image_size=64,
+    standardize="per_image",
+    resize_first=False,
+    epochs=20,
+    batch_size=32,
+    learning_rate=0.001,
+    drop_remainder=True,
+    given="model dataset image_size standardize resize_first epochs batch_size optimizer learning_rate loss"
+    " drop_remainder",
+    inferred="momentum interpolation precision l2 decay keep plateau train_images",
+    budgets={
+        "paper": Budget(minutes=25),
+        "laptop": Budget(minutes=10, changes={"epochs": 8}),
+        "quick": Budget(
+            minutes=0.2,
+            changes={
+                "dataset": "paintbox",
+                "epochs": 8,
+                "train_images": 2000,
+                "learning_rate": 0.02,
+                "momentum": 0.9,
+                "options.width": 0.5,
+                "options.dense_units": 256,
+            },
+        ),
+    },
+)
+
+# --- Source C -----------------------------------------------------------------------------------
+
+LAB_QUICK = {
+    "dataset": "paintbox",
+    "image_size": 67,
+    "epochs": 4,
+    "batch_size": 32,
+    "train_images": 1500,
+    "learning_rate": 0.001,
+    "options.width": 0.25,
+    "options.dense_units": 256,
+}
+
+
+def _lab(name: str, title: str, parameters: int, given: str = "", inferred: str = "", **changes: Any) -> Recipe:
+    """One variant of Lab 3: the base with some fields changed."""
+    base = Recipe(
+        name=name,
+        source="C",
+        title=title,
+        parameters=parameters,
+        model="lab3",
+        dataset="cifar10",
+        image_size=227,
+        standardize="symmetric",
+        epochs=10,
+        batch_size=128,
+        optimizer="adam",
+        learning_rate=1e-4,
+        momentum=0.95,
+        l2=5e-4,
+        options={"dropout": 0.5, "norm": "batch"},
+        given="model dataset image_size epochs batch_size loss options.dropout options.norm " + given,
+        inferred="optimizer learning_rate momentum l2 resize_first keep decay plateau augment train_images "
+        + "drop_remainder interpolation precision "
+        + inferred,
+        budgets={
+            "paper": Budget(minutes=210),
+            "laptop": Budget(minutes=7, changes={"image_size": 67, "epochs": 5}),
+            "quick": Budget(minutes=0.1, changes=LAB_QUICK),
+        },
+    )
+    return base.change(changes)
+
+
+LAB = (
+    _lab("lab-base", "Lab 3's AlexNet at 227 px", 58_323_722),
+    _lab(
+        "lab-4conv", "Without the fifth convolution", 57_438_730, given="options.convolutions",
+        **{"options.convolutions": 4},
+    ),
+    _lab(
+        "lab-3conv", "With three convolutions", 56_111_370, given="options.convolutions",
+        **{"options.convolutions": 3},
+    ),
+    _lab(
+        "lab-2fc", "Without the second dense layer", 41_542_410, given="options.dense_layers",
+        **{"options.dense_layers": 2},
+    ),
+    # The source names a sigmoid and no loss; a different loss is tried in a later section, so
+    # cross-entropy, applied to what the sigmoid puts out, is what its code most likely did.
+    _lab(
+        "lab-1fc", "With the last dense layer only, sigmoid outputs", 3_840_906,
+        given="options.dense_layers options.head", inferred="loss",
+        **{"options.dense_layers": 1, "options.head": "sigmoid", "options.dropout": 0.0},
+    ),
+    _lab(
+        "lab-4fc", "With one more dense layer", 75_105_034, given="options.dense_layers",
+        **{"options.dense_layers": 4},
+    ),
+    _lab(
+        "lab-leaky", "LeakyReLU everywhere", 58_323_722, given="options.activation",
+        **{"options.activation": "leaky"},
+    ),
+    _lab("lab-bce", "Binary cross-entropy in place of cross-entropy", 58_323_722, loss="bce"),
+    _lab(
+        "lab-best", "Three convolutions and binary cross-entropy", 56_111_370,
+        given="options.convolutions optimizer learning_rate momentum l2", loss="bce",
+        **{"options.convolutions": 3},
+    ),
+)  # fmt: skip
+
+RECIPES: dict[str, Recipe] = {
+    recipe.name: recipe for recipe in (FLOWERS_LRN, FLOWERS_LRN_DECAY, CIFAR10_BN64, *LAB)
+}

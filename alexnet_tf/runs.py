@@ -1,0 +1,237 @@
+"""A run on disk: the waist of the hourglass. Above it things train, below it things are judged.
+
+``<runs>/<recipe>/<budget>[-<hash>]/seed-<n>/`` holds ``record.json`` (written last and
+atomically: a run without a whole record is unfinished), ``outputs.npz`` (ids, labels, float16
+logits) and ``measurements/``. Weights and half-done trainings lie under ``.cache/``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from alexnet_tf import recipes
+from alexnet_tf.errors import LabError, choose
+
+if TYPE_CHECKING:
+    import numpy as np
+
+FORMAT = 1
+
+
+def home() -> Path:
+    """The checkout this package lies in, or the working folder where it was installed from a wheel."""
+    checkout = Path(__file__).resolve().parent.parent
+    return checkout if (checkout / "pyproject.toml").exists() else Path.cwd()
+
+
+def cache() -> Path:
+    """Where everything that can be made again lies; ``ALEXNET_CACHE`` moves it."""
+    return Path(os.environ.get("ALEXNET_CACHE") or home() / ".cache")
+
+
+def store_for(budget: str) -> Path:
+    """Where the runs of a budget lie unless a folder is named: quick ones are not committed."""
+    return cache() / "runs" if budget == "quick" else home() / "reports" / "runs"
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a whole file or nothing, whenever the process dies."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".part")
+    with partial.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, path)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One recipe at one budget with one seed; cheap to name, read when asked."""
+
+    path: Path
+    scratch: Path  # weights and the state of an unfinished training
+
+    @cached_property
+    def record(self) -> dict[str, Any]:
+        """The whole record of a finished run."""
+        file = self.path / "record.json"
+        if not file.exists():
+            raise LabError(f"{self} is not finished: run 'python -m alexnet_tf train {self.recipe}' again to go on.")
+        try:
+            record = json.loads(file.read_text(encoding="utf-8"))
+            whole = isinstance(record, dict) and {"format", "recipe", "budget", "seed", "metrics"} <= record.keys()
+        except (json.JSONDecodeError, UnicodeDecodeError):
+            whole = False
+        if not whole:
+            raise LabError(f"The record of {self} is truncated or damaged: train it anew with --fresh ({file}).")
+        if record["format"] != FORMAT:
+            raise LabError(
+                f"{self} was written in format {record['format']} and this version reads format {FORMAT}: "
+                "train it anew with --fresh, or read it with the version that wrote it."
+            )
+        return record
+
+    @cached_property
+    def outputs(self) -> dict[str, np.ndarray]:
+        """Ids, labels and logits for validation and test, as ``val_ids`` ... ``test_logits``."""
+        import numpy as np
+
+        try:
+            with np.load(self.path / "outputs.npz", allow_pickle=False) as arrays:
+                return dict(arrays)
+        except (OSError, ValueError, EOFError) as error:
+            raise LabError(f"The outputs of {self} are missing or damaged: train it anew with --fresh.") from error
+
+    @property
+    def recipe(self) -> str:
+        return self.path.parent.parent.name
+
+    @property
+    def finished(self) -> bool:
+        return (self.path / "record.json").exists()
+
+    @property
+    def weights(self) -> Path:
+        """The trained model with its preprocessing inside; git-ignored, so perhaps not there."""
+        return self.scratch / "model.keras"
+
+    @property
+    def state(self) -> Path:
+        """What an unfinished training goes on from."""
+        return self.scratch / "state.npz"
+
+    @property
+    def history(self) -> list[dict[str, float]]:
+        """One row an epoch, each epoch exactly once."""
+        return self.record["history"]
+
+    def outdated(self) -> list[str]:
+        """What differs between the recipe as this run trained it and as it stands today."""
+        record = self.record
+        then = {name: entry["value"] for name, entry in record["recipe"].items()}
+        recipe = recipes.get(record["name"]).at(record["budget"]).change(record["overrides"])
+        now = json.loads(json.dumps(recipe.fields()))
+        names = sorted(name for name in then.keys() | now.keys() if then.get(name) != now.get(name))
+        return [f"{name} was {then.get(name)!r} and is now {now.get(name)!r}" for name in names]
+
+    def remove(self) -> None:
+        """Forget the run, its weights and its state."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+    def summary(self) -> dict[str, Any]:
+        """The row of ``runs --json``."""
+        if not self.finished:
+            return self._unfinished_summary()
+        record = self.record
+        metrics, provenance = record["metrics"], record["provenance"]
+        return {
+            "recipe": record["name"],
+            "budget": record["budget"],
+            "seed": record["seed"],
+            "protocol": record["protocol"],
+            "dataset": record["recipe"]["dataset"]["value"],
+            "overrides": record["overrides"],
+            "status": "finished",
+            "epochs": len(record["history"]),
+            "val_accuracy": metrics["val_accuracy"],
+            "test_accuracy": metrics["test_accuracy"],
+            "minutes": provenance["minutes"],
+            "backend": provenance["backend"],
+            "precision": provenance["precision"],
+            "hardware": provenance["hardware"],
+            "path": str(self.path),
+        }
+
+    def _unfinished_summary(self) -> dict[str, Any]:
+        try:
+            begun = json.loads((self.scratch / "begun.json").read_text(encoding="utf-8"))
+        except (OSError, json.JSONDecodeError) as error:
+            raise LabError(f"Nothing is known of {self}: train it anew with --fresh.") from error
+        none = dict.fromkeys(("val_accuracy", "test_accuracy"))
+        keys = ("backend", "precision", "hardware")
+        provenance = {key: begun["provenance"][key] for key in keys}
+        return {
+            "recipe": begun["name"],
+            "budget": begun["budget"],
+            "seed": begun["seed"],
+            "protocol": begun["protocol"],
+            "dataset": begun["dataset"],
+            "overrides": begun["overrides"],
+            "status": "unfinished",
+            "epochs": begun.get("epochs", 0),
+            **none,
+            "minutes": begun.get("minutes", 0.0),
+            **provenance,
+            "path": str(self.path),
+        }
+
+    def __str__(self) -> str:
+        return f"{self.recipe}/{self.path.parent.name}/{self.path.name}"
+
+
+def locate(
+    recipe: str,
+    budget: str,
+    seed: int,
+    overrides: Mapping[str, Any] | None = None,
+    protocol: str = "source",
+    store: Path | str | None = None,
+) -> Run:
+    """The place of a run, whether it exists or not."""
+    digest = recipes.override_hash(overrides or {}, protocol)
+    name = Path(recipe) / (f"{budget}-{digest}" if digest else budget) / f"seed-{seed}"
+    base = Path(store) if store else store_for(budget)
+    return _at(base, name)
+
+
+def _at(store: Path, name: Path) -> Run:
+    """Scratch lies beside the run, except for committed runs: theirs lies under the cache."""
+    committed = store.resolve() == (home() / "reports" / "runs").resolve()
+    scratch = cache() / "weights" / name if committed else store / name / "scratch"
+    return Run(store / name, scratch)
+
+
+def stores(store: Path | str | None = None) -> list[Path]:
+    """The folders to look into: the one named, or the committed and the quick one."""
+    if store is None:
+        return [store_for("paper"), store_for("quick")]
+    if not Path(store).is_dir():
+        raise LabError(f"There is no folder {store}: name one that holds runs with --runs DIR.")
+    return [Path(store)]
+
+
+def listing(store: Path | str | None = None) -> Iterator[Run]:
+    """All runs, finished or begun, in order of their names."""
+    for base in stores(store):
+        found = {path.parent.relative_to(base) for path in base.glob("*/*/seed-*/record.json")}
+        found |= {path.parent.parent.relative_to(base) for path in base.glob("*/*/seed-*/scratch/begun.json")}
+        if base == store_for("paper"):
+            weights = cache() / "weights"
+            found |= {path.parent.relative_to(weights) for path in weights.glob("*/*/seed-*/begun.json")}
+        for name in sorted(found):
+            yield _at(base, name)
+
+
+def find(name: str, store: Path | str | None = None) -> Run:
+    """A run by path, or by RECIPE[/BUDGET[/SEED]]: the first finished one that fits."""
+    path = Path(name)
+    if (path / "record.json").exists():
+        base = path.resolve().parent.parent.parent
+        return _at(base, path.resolve().relative_to(base))
+    parts = name.strip("/").split("/")
+    choose("recipe or run", parts[0], recipes.RECIPES)
+    for run in listing(store):
+        here = [run.recipe, run.path.parent.name, run.path.name]
+        wanted = parts[:2] + [part if part.startswith("seed-") else f"seed-{part}" for part in parts[2:3]]
+        if run.finished and here[: len(wanted)] == wanted:
+            return run
+    raise LabError(f"There is no finished run {name!r}: 'python -m alexnet_tf runs' lists what there is.")

@@ -1,0 +1,375 @@
+"""A recipe and a seed become a Run: compile, fit, save after each epoch, go on after a kill.
+
+The state of a training (every variable, the dropout seeds, the plateau's memory, the history)
+is one file, replaced atomically at the end of each epoch. Together with a stream that is a
+function of (seed, epoch, step), a resumed training gives the numbers of an uninterrupted one.
+Keras' BackupAndRestore keeps neither dropout seeds nor callback state, hence our own.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from alexnet_tf import datasets, models, provenance, recipes, runs
+from alexnet_tf.errors import LabError
+from alexnet_tf.pipeline import Preprocess, evaluation_stream, steps_per_epoch, training_stream
+from alexnet_tf.recipes import Recipe
+from alexnet_tf.runs import Run, write_atomically
+
+# --- Optimizers: what older Keras and PyTorch meant ---------------------------------------------
+
+
+class _SourceUpdate:
+    """Adds two things that today's Keras dropped or never had to an optimizer's update.
+
+    `l2` is added to the gradient, as PyTorch's and the 2012 paper's weight decay (Keras'
+    `weight_decay` is decoupled). `decay` divides the rate by ``1 + decay * step``, as older
+    Keras' argument of that name (today's ignores it).
+    """
+
+    def __init__(self, *args: Any, l2: float = 0.0, decay: float = 0.0, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.l2, self.decay = l2, decay
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        if self.l2:
+            gradient = ops.add(gradient, ops.multiply(self.l2, ops.cast(variable, gradient.dtype)))
+        if self.decay:
+            step = ops.cast(self.iterations, learning_rate.dtype)  # type: ignore[attr-defined]
+            learning_rate = learning_rate / (1.0 + self.decay * step)
+        super().update_step(gradient, variable, learning_rate)  # type: ignore[misc]
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "l2": self.l2, "decay": self.decay}  # type: ignore[misc]
+
+
+@keras.saving.register_keras_serializable("alexnet_tf")
+class SourceSGD(_SourceUpdate, keras.optimizers.SGD):
+    """SGD with L2 in the gradient and the older Keras' decay."""
+
+
+@keras.saving.register_keras_serializable("alexnet_tf")
+class SourceAdam(_SourceUpdate, keras.optimizers.Adam):
+    """Adam with L2 in the gradient and the older Keras' decay."""
+
+
+def make_optimizer(recipe: Recipe) -> keras.optimizers.Optimizer:
+    """The optimizer of a recipe."""
+    common = {"learning_rate": recipe.learning_rate, "l2": recipe.l2, "decay": recipe.decay}
+    if recipe.optimizer == "adam":
+        return SourceAdam(beta_1=recipe.momentum or 0.9, **common)
+    return SourceSGD(momentum=recipe.momentum, **common)
+
+
+def make_loss(recipe: Recipe) -> keras.losses.Loss:
+    """The loss of a recipe, on logits and one-hot labels."""
+    if recipe.loss == "bce":
+        return keras.losses.BinaryCrossentropy(from_logits=True)
+    return keras.losses.CategoricalCrossentropy(from_logits=True)
+
+
+def make_preprocess(recipe: Recipe) -> Preprocess:
+    """The preprocessing of a recipe."""
+    return Preprocess(recipe.image_size, recipe.standardize, recipe.resize_first, recipe.interpolation, name="prepare")
+
+
+# --- Callbacks ----------------------------------------------------------------------------------
+
+
+class Diverged(LabError):
+    """The loss is no number any more."""
+
+
+class StopOnNaN(keras.callbacks.Callback):
+    """Stop a training whose loss is NaN or infinite, saying at which step."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__()
+        self.run = run
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        loss = float((logs or {}).get("loss", 0.0))
+        if not math.isfinite(loss):
+            raise Diverged(
+                f"The loss became {loss} at step {batch + 1} of epoch {self.epoch + 1}. The weights after epoch "
+                f"{self.epoch} are kept in {self.run.state}. Try a smaller rate: --set learning_rate=..."
+            )
+
+
+class SaveState(keras.callbacks.Callback):
+    """Keeps the whole state of a training on disk, and the best weights if the recipe wants them."""
+
+    def __init__(self, run: Run, recipe: Recipe, begun: dict[str, Any], plateau: Any = None) -> None:
+        super().__init__()
+        self.run, self.recipe, self.begun, self.plateau = run, recipe, begun, plateau
+        self.history: list[dict[str, float]] = []
+        self.best = -1.0
+        self.seconds = 0.0
+        self.remembered: dict[str, Any] | None = None  # the plateau's memory before a restart
+
+    def variables(self) -> list[Any]:
+        optimizer = self.model.optimizer
+        if not optimizer.built:
+            optimizer.build(self.model.trainable_variables)
+        return [*self.model.variables, *optimizer.variables]
+
+    def load(self) -> int:
+        """Put the saved state back; return how many epochs are done."""
+        try:
+            with np.load(self.run.state, allow_pickle=False) as saved:
+                about = json.loads(str(saved["about"]))
+                values = [saved[f"v{i}"] for i in range(about["variables"])]
+        except FileNotFoundError:
+            return 0
+        except (OSError, ValueError, KeyError, EOFError) as error:
+            raise LabError(f"The state of {self.run} is damaged: train it anew with --fresh.") from error
+        variables = self.variables()
+        if [tuple(v.shape) for v in variables] != [value.shape for value in values]:
+            raise LabError(f"The state of {self.run} belongs to another network: train it anew with --fresh.")
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
+        self.history, self.best, self.seconds = about["history"], about["best"], about["seconds"]
+        self.remembered = about["plateau"]
+        return len(self.history)
+
+    def save(self) -> None:
+        variables = [ops.convert_to_numpy(v) for v in self.variables()]
+        plateau = None
+        if self.plateau and self.history:
+            plateau = {"best": float(self.plateau.best), "wait": int(self.plateau.wait)}
+        about = {
+            "variables": len(variables),
+            "history": self.history,
+            "best": self.best,
+            "seconds": self.seconds + time.perf_counter() - self.started,
+            "plateau": plateau,
+        }
+        content = io.BytesIO()
+        np.savez(content, about=json.dumps(about), **{f"v{i}": value for i, value in enumerate(variables)})
+        write_atomically(self.run.state, content.getvalue())
+        done = {"epochs": len(self.history), "minutes": about["seconds"] / 60}
+        write_atomically(self.run.scratch / "begun.json", json.dumps({**self.begun, **done}).encode())
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self.started = time.perf_counter()
+        if self.plateau and self.remembered:
+            self.plateau.best, self.plateau.wait = self.remembered["best"], self.remembered["wait"]
+        if not self.history:
+            self.save()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        row = {name: float(value) for name, value in (logs or {}).items()}
+        row["learning_rate"] = float(ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        self.history.append({"epoch": epoch + 1, **row})
+        if self.recipe.keep == "best" and row["val_accuracy"] > self.best:
+            self.best = row["val_accuracy"]
+            content = io.BytesIO()
+            np.savez(content, *[ops.convert_to_numpy(v) for v in self.model.variables])
+            write_atomically(self.run.scratch / "best.npz", content.getvalue())
+        self.save()
+
+    def keep_best(self) -> int:
+        """Put the best weights back if the recipe keeps them; return the epoch of the weights kept."""
+        if self.recipe.keep == "last":
+            return len(self.history)
+        with np.load(self.run.scratch / "best.npz", allow_pickle=False) as saved:
+            for variable, name in zip(self.model.variables, saved.files, strict=True):
+                variable.assign(saved[name])
+        return 1 + max(range(len(self.history)), key=lambda i: self.history[i]["val_accuracy"])
+
+
+class Progress(keras.callbacks.Callback):
+    """A line an epoch; in a terminal also where the epoch stands."""
+
+    def __init__(self, run: Run, epochs: int, steps: int) -> None:
+        super().__init__()
+        self.run, self.epochs, self.steps = run, epochs, steps
+        self.live = sys.stderr.isatty()
+        self.shown = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.began = time.perf_counter()
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        now = time.perf_counter()
+        if self.live and now - self.shown > 1:
+            self.shown = now
+            print(f"\r{self.run}: step {batch + 1}/{self.steps} ", end="", file=sys.stderr, flush=True)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        logs, seconds = logs or {}, time.perf_counter() - self.began
+        left = seconds * (self.epochs - epoch - 1) / 60
+        shown = f"loss {logs['loss']:.3f}, accuracy {logs['accuracy']:.1%}, monitored {logs['val_accuracy']:.1%}"
+        line = f"{self.run}: epoch {epoch + 1}/{self.epochs}: {shown} ({seconds:.0f} s, {left:.0f} min left)"
+        print(("\r" if self.live else "") + line, file=sys.stderr, flush=True)
+
+
+# --- Training -----------------------------------------------------------------------------------
+
+
+def train(
+    name: str,
+    budget: str = "quick",
+    seed: int = 0,
+    overrides: Mapping[str, Any] | None = None,
+    protocol: str = "source",
+    store: Path | str | None = None,
+    fresh: bool = False,
+) -> Run:
+    """One run: finished ones are returned as they are, unfinished ones are gone on with.
+
+    Raises `LabError` when the run on disk was made by an older version of the recipe.
+    """
+    recipe = recipes.get(name).at(budget).change(overrides or {})
+    run = runs.locate(name, budget, seed, overrides, protocol, store)
+    if fresh:
+        run.remove()
+    if run.finished:
+        changed = run.outdated()
+        if changed:
+            raise LabError(f"{run} is of an older recipe ({'; '.join(changed)}): train it anew with --fresh.")
+        return run
+    begun = {
+        "name": name,
+        "budget": budget,
+        "seed": seed,
+        "protocol": protocol,
+        "overrides": dict(overrides or {}),
+        "dataset": recipe.dataset,
+        "recipe": _marked(recipe, budget, overrides or {}),
+        "provenance": provenance.collect(recipe.precision),
+    }
+    _refuse_another_recipe(run, begun)
+    splits = datasets.load(recipe.dataset, protocol, recipe.train_images)
+    begun["provenance"]["dataset_fingerprint"] = splits.fingerprint()
+    model = fit(run, recipe, splits, seed, begun)
+    _finish(run, recipe, splits, model, begun)
+    return run
+
+
+def _marked(recipe: Recipe, budget: str, overrides: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Every field with its value and mark; what a budget or an override changed says so."""
+    budgeted = recipes.choose_budget(recipe, budget).changes
+    marked = {}
+    for field, value in recipe.fields().items():
+        mark = "ours" if field in budgeted or field in overrides else recipe.mark(field)
+        marked[field] = {"value": value, "mark": mark}
+        if field in budgeted or field in overrides:
+            marked[field]["changed_by"] = "override" if field in overrides else budget
+    return marked
+
+
+def _refuse_another_recipe(run: Run, begun: dict[str, Any]) -> None:
+    """An unfinished run goes on only with the recipe that it began with."""
+    try:
+        before = json.loads((run.scratch / "begun.json").read_text(encoding="utf-8"))["recipe"]
+    except (OSError, json.JSONDecodeError, KeyError):
+        return
+    now = json.loads(json.dumps(begun["recipe"]))
+    changed = [field for field in now.keys() | before.keys() if now.get(field) != before.get(field)]
+    if changed:
+        raise LabError(
+            f"{run} was begun with an older recipe (changed since: {', '.join(sorted(changed))}): "
+            "train it anew with --fresh."
+        )
+
+
+def fit(run: Run, recipe: Recipe, splits: datasets.Splits, seed: int, begun: dict[str, Any]) -> keras.Sequential:
+    """Train, saving each epoch, and return the network with the weights that the recipe keeps."""
+    classes = len(splits.class_names)
+    steps = steps_per_epoch(len(splits.train), recipe.batch_size, recipe.drop_remainder)
+    model = models.build(recipe.model, recipe.image_size, classes, recipe.precision, seed, **recipe.options)
+    model.compile(optimizer=make_optimizer(recipe), loss=make_loss(recipe), metrics=["accuracy"])
+    plateau = None
+    if recipe.plateau:
+        factor, patience = recipe.plateau
+        plateau = keras.callbacks.ReduceLROnPlateau(monitor="val_loss", factor=factor, patience=patience)
+    saver = SaveState(run, recipe, begun, plateau)
+    saver.set_model(model)
+    done = saver.load()
+    preprocess = make_preprocess(recipe)
+    if done < recipe.epochs:
+        stream = training_stream(
+            splits.train,
+            classes,
+            preprocess,
+            recipe.batch_size,
+            seed,
+            recipe.augment,
+            recipe.drop_remainder,
+            first_epoch=done,
+        )
+        callbacks = [StopOnNaN(run), *([plateau] if plateau else []), saver, Progress(run, recipe.epochs, steps)]
+        model.fit(
+            stream,
+            epochs=recipe.epochs,
+            initial_epoch=done,
+            steps_per_epoch=steps,
+            validation_data=evaluation_stream(splits.monitored, classes, preprocess),
+            callbacks=callbacks,
+            shuffle=False,  # the stream has shuffled
+            verbose=0,
+        )
+    begun["history"] = saver.history
+    begun["kept_epoch"] = saver.keep_best()
+    begun["seconds"] = saver.seconds + (time.perf_counter() - saver.started if done < recipe.epochs else 0.0)
+    return model
+
+
+def logits_of(model: keras.Model, split: datasets.Split, classes: int, preprocess: Preprocess) -> np.ndarray:
+    """The network's outputs for every example of a split, in order."""
+    return np.asarray(model.predict(evaluation_stream(split, classes, preprocess), verbose=0), "float32")
+
+
+def exported(model: keras.Sequential, preprocess: Preprocess, recipe: Recipe) -> keras.Sequential:
+    """The network for use: uint8 images of any size in, probabilities out."""
+    last = "sigmoid" if recipe.loss == "bce" else "softmax"
+    tail = keras.layers.Activation(last, dtype="float32", name="probabilities")
+    return keras.Sequential([keras.Input((None, None, 3), dtype="uint8", name="image"), preprocess, model, tail])
+
+
+def _finish(run: Run, recipe: Recipe, splits: datasets.Splits, model: keras.Sequential, begun: dict[str, Any]) -> None:
+    """Measure the kept weights once, save the model for use, and write the record last."""
+    classes, preprocess = len(splits.class_names), make_preprocess(recipe)
+    outputs: dict[str, np.ndarray] = {}
+    metrics: dict[str, float | None] = {"val_accuracy": None, "val_loss": None}
+    for part, split in (("val", splits.val), ("test", splits.test)):
+        if split is None:
+            continue
+        logits = logits_of(model, split, classes, preprocess)
+        outputs.update({f"{part}_ids": split.ids, f"{part}_labels": split.labels.astype("int16")})
+        outputs[f"{part}_logits"] = logits.astype("float16")
+        one_hot = np.eye(classes, dtype="float32")[split.labels]
+        metrics[f"{part}_accuracy"] = float((logits.argmax(axis=1) == split.labels).mean())
+        metrics[f"{part}_loss"] = float(make_loss(recipe)(one_hot, logits))
+    content = io.BytesIO()
+    np.savez_compressed(content, **outputs)  # type: ignore[arg-type]
+    write_atomically(run.path / "outputs.npz", content.getvalue())
+    run.scratch.mkdir(parents=True, exist_ok=True)
+    partial = run.weights.with_name("part.keras")
+    exported(model, preprocess, recipe).save(partial)
+    os.replace(partial, run.weights)
+    seconds = begun.pop("seconds")
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    begun["provenance"].update(minutes=round(seconds / 60, 3), finished=now)
+    record = {"format": runs.FORMAT, **begun, "class_names": list(splits.class_names), "metrics": metrics}
+    record["images"] = {"train": len(splits.train), "val": len(splits.val or ()), "test": len(splits.test)}
+    write_atomically(run.path / "record.json", (json.dumps(record, indent=1) + "\n").encode())
+    for leftover in ("state.npz", "best.npz", "begun.json"):
+        (run.scratch / leftover).unlink(missing_ok=True)
