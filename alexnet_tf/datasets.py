@@ -16,6 +16,7 @@ import hashlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -107,13 +108,13 @@ def _missing(name: str, wanted: str, remedy: str) -> LabError:
     )
 
 
-def _drawn(classes: dict[str, list[paintbox.Part]], size: int, train: int, test: int) -> Splits:
+def _drawn(kit: paintbox.Kit, size: int, train: int, test: int) -> Splits:
     """An embedded set; the seeds are part of the dataset's definition."""
     parts = []
     for count, seed, prefix in (train, 2012, "train"), (test, 2024, "test"):
-        images, labels = paintbox.draw(classes, count, size, seed)
+        images, labels = paintbox.draw(kit, count, size, seed)
         parts.append(Split(np.array([f"{prefix}-{i}" for i in range(count)]), labels, images))
-    return Splits(parts[0], None, parts[1], tuple(classes))
+    return Splits(parts[0], None, parts[1], tuple(kit.classes))
 
 
 def _paintbox() -> Splits:
@@ -126,19 +127,24 @@ def _paintbox_flowers() -> Splits:
 
 def _cifar10() -> Splits:
     """All 60,000 images, through TensorFlow Datasets, as prepared on disk."""
-    import tensorflow_datasets as tfds
+    missing = _missing(
+        "cifar10",
+        "cifar10/3.0.2",
+        "Point ALEXNET_DATA_DIR at a folder that TensorFlow Datasets prepared, or prepare one: "
+        f"python -c \"import tensorflow_datasets as t; t.load('cifar10', data_dir='{data_dir()}')\".",
+    )
+    if not (data_dir() / "cifar10").is_dir():
+        raise missing
+    from alexnet_tf import quiet  # noqa: F401  (loads TensorFlow without its log lines)
+
+    import tensorflow_datasets as tfds  # isort: skip
 
     parts = []
     for name in "train", "test":
         try:
             loaded = tfds.load("cifar10", split=name, data_dir=str(data_dir()), download=False, batch_size=-1)
-        except (AssertionError, tfds.core.registered.DatasetNotFoundError, OSError) as error:
-            raise _missing(
-                "cifar10",
-                "cifar10/3.0.2",
-                "Point ALEXNET_DATA_DIR at a folder that TensorFlow Datasets prepared, or prepare one: "
-                f"python -c \"import tensorflow_datasets as t; t.load('cifar10', data_dir='{data_dir()}')\".",
-            ) from error
+        except (AssertionError, OSError, tfds.core.registered.DatasetNotFoundError) as error:
+            raise missing from error
         arrays = tfds.as_numpy(loaded)
         ids = np.array([int(i.decode().rsplit("_", 1)[1]) for i in arrays["id"]], "int32")
         order = ids.argsort()
@@ -196,10 +202,16 @@ def stratified(labels: NDArray[np.int64], count: int, seed: int = 0) -> NDArray[
     return np.sort(np.argsort(rank, kind="stable")[:count])
 
 
+@lru_cache(maxsize=3)
+def _whole(name: str, folder: Path) -> Splits:
+    """A dataset as it is, kept in memory for the next run of the same process."""
+    return LOADERS[name]()
+
+
 def load(name: str, protocol: str = "source", train_images: int | None = None) -> Splits:
     """The splits of a dataset under a protocol, with `train_images` stratified ones to train on."""
     choose("protocol", protocol, PROTOCOLS)
-    whole = LOADERS[choose("dataset", name, LOADERS)]()
+    whole = _whole(choose("dataset", name, LOADERS), data_dir())
     train, val = whole.train, whole.val
     if protocol == "honest":
         held = stratified(train.labels, round(HELD_OUT * len(train)))

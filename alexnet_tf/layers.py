@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 import numpy as np
-from keras import ops
+
+from alexnet_tf.quiet import keras
+
+ops = keras.ops
 
 
 @keras.saving.register_keras_serializable("alexnet_tf")

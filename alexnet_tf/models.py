@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import keras
-from keras import layers
 
 from alexnet_tf.errors import LabError, UsageError, choose
 from alexnet_tf.layers import LocalResponseNormalization
+from alexnet_tf.quiet import keras
 
-Layers = Iterator[keras.layers.Layer]
+layers = keras.layers
+
+Layers = Iterator[Any]
 
 
 def _dense(units: list[int], activation: str, dropout: float, first: int = 6, **kwargs: Any) -> Layers:
@@ -29,7 +30,7 @@ def _dense(units: list[int], activation: str, dropout: float, first: int = 6, **
 
 
 def _logits(classes: int, number: int, **kwargs: Any) -> keras.layers.Layer:
-    """The last layer, in float32 under any policy so that the loss keeps its precision."""
+    """The last dense layer, in float32 under any policy so that the loss keeps its precision."""
     return layers.Dense(classes, name=f"fc{number}", dtype="float32", **kwargs)
 
 
@@ -132,7 +133,11 @@ def lab3(
         yield activate(f"act{number}")
         if number <= 7 and dropout:
             yield layers.Dropout(dropout, name=f"drop{number}")
-    yield _logits(classes, 5 + dense_layers, activation=None if head == "linear" else head, **init)
+    yield _logits(classes, 5 + dense_layers, **init)
+    if head == "sigmoid":
+        yield layers.Activation("sigmoid", dtype="float32", name="sigmoid")
+        # Keras' losses look through a sigmoid to its input; one more operation hides it from them.
+        yield layers.Rescaling(1.0, dtype="float32", name="as_logits")
 
 
 @dataclass(frozen=True)

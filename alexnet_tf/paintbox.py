@@ -9,12 +9,13 @@ same pixels.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 Field = NDArray[np.float32]  # one value a pixel of each image: (images, size, size)
-Part = tuple[str, Callable[[Field, Field], Field]]  # ("main" | "accent" | "dark", signed distance)
+Part = tuple[str, Callable[[Field, Field], Field]]  # ("main" | "accent" | "third", signed distance)
 
 
 # --- Shapes: signed distances, negative inside --------------------------------------------------
@@ -47,18 +48,33 @@ def box(x: float, y: float, half_width: float, half_height: float) -> Callable[[
     return lambda u, v: np.maximum(np.abs(u - x) - half_width, np.abs(v - y) - half_height)
 
 
-OBJECTS: dict[str, list[Part]] = {
+@dataclass(frozen=True)
+class Kit:
+    """Classes as lists of parts, the colours they come in (None: any), and how their pose varies.
+
+    Pose and colours set how hard a kit is: a linear model fails, a small network learns it.
+    """
+
+    classes: dict[str, list[Part]]
+    colors: Field | None = None
+    grounds: Field | None = None
+    turn: float = 0.15  # radians, either way
+    scale: tuple[float, float] = (0.75, 1.0)  # of half the picture
+    shift: float = 0.1
+
+
+OBJECT_CLASSES: dict[str, list[Part]] = {
     "bird": [
         ("main", ellipse(-0.05, 0.1, 0.6, 0.38)),
         ("main", ellipse(0.5, -0.35, 0.27, 0.27)),
         ("accent", polygon((0.72, -0.45), (1.0, -0.3), (0.72, -0.2))),
         ("main", polygon((-0.95, -0.2), (-0.4, -0.1), (-0.5, 0.3))),
         ("accent", ellipse(-0.1, 0.05, 0.35, 0.17)),
-        ("dark", ellipse(0.57, -0.4, 0.06, 0.06)),
+        ("third", ellipse(0.57, -0.4, 0.06, 0.06)),
     ],
     "boat": [
         ("main", polygon((-0.9, 0.35), (0.9, 0.35), (0.55, 0.8), (-0.55, 0.8))),
-        ("dark", box(0.0, -0.3, 0.05, 0.65)),
+        ("third", box(0.0, -0.3, 0.05, 0.65)),
         ("accent", polygon((0.1, -0.9), (0.7, 0.2), (0.1, 0.2))),
         ("accent", polygon((-0.1, -0.6), (-0.1, 0.2), (-0.5, 0.2))),
     ],
@@ -66,16 +82,16 @@ OBJECTS: dict[str, list[Part]] = {
         ("main", box(0.0, 0.15, 0.9, 0.25)),
         ("main", polygon((-0.45, -0.4), (0.3, -0.4), (0.6, -0.05), (-0.65, -0.05))),
         ("accent", polygon((-0.35, -0.3), (0.2, -0.3), (0.4, -0.08), (-0.45, -0.08))),
-        ("dark", ellipse(-0.5, 0.42, 0.22, 0.22)),
-        ("dark", ellipse(0.5, 0.42, 0.22, 0.22)),
+        ("third", ellipse(-0.5, 0.42, 0.22, 0.22)),
+        ("third", ellipse(0.5, 0.42, 0.22, 0.22)),
     ],
     "cat": [
         ("main", ellipse(0.0, 0.15, 0.65, 0.58)),
         ("main", polygon((-0.62, -0.85), (-0.1, -0.3), (-0.6, 0.0))),
         ("main", polygon((0.62, -0.85), (0.6, 0.0), (0.1, -0.3))),
         ("accent", ellipse(0.0, 0.38, 0.28, 0.18)),
-        ("dark", ellipse(-0.26, 0.02, 0.1, 0.12)),
-        ("dark", ellipse(0.26, 0.02, 0.1, 0.12)),
+        ("third", ellipse(-0.26, 0.02, 0.1, 0.12)),
+        ("third", ellipse(0.26, 0.02, 0.1, 0.12)),
     ],
     "cup": [
         ("main", ring(0.6, 0.05, 0.3, 0.09)),
@@ -87,12 +103,12 @@ OBJECTS: dict[str, list[Part]] = {
         ("main", polygon((-0.95, -0.45), (-0.35, 0.0), (-0.95, 0.45))),
         ("accent", polygon((0.0, -0.65), (0.35, -0.33), (-0.1, -0.33))),
         ("accent", ellipse(0.0, 0.1, 0.22, 0.1)),
-        ("dark", ellipse(0.5, -0.1, 0.08, 0.08)),
+        ("third", ellipse(0.5, -0.1, 0.08, 0.08)),
     ],
     "house": [
         ("main", box(0.0, 0.35, 0.62, 0.45)),
         ("accent", polygon((0.0, -0.85), (0.85, -0.1), (-0.85, -0.1))),
-        ("dark", box(0.0, 0.5, 0.15, 0.3)),
+        ("third", box(0.0, 0.5, 0.15, 0.3)),
         ("accent", box(-0.38, 0.25, 0.12, 0.12)),
     ],
     "mushroom": [
@@ -107,10 +123,10 @@ OBJECTS: dict[str, list[Part]] = {
         ("accent", polygon((0.2, 0.1), (-0.2, 0.1), (-0.35, 0.85))),
         ("main", polygon((-0.6, 0.0), (-0.95, -0.4), (-0.85, 0.0))),
         ("main", polygon((-0.6, 0.0), (-0.85, 0.0), (-0.95, 0.4))),
-        ("dark", ellipse(0.6, 0.0, 0.12, 0.08)),
+        ("third", ellipse(0.6, 0.0, 0.12, 0.08)),
     ],
     "tree": [
-        ("dark", box(0.0, 0.65, 0.12, 0.3)),
+        ("third", box(0.0, 0.65, 0.12, 0.3)),
         ("main", polygon((0.0, -0.3), (0.75, 0.4), (-0.75, 0.4))),
         ("main", polygon((0.0, -0.95), (0.55, -0.1), (-0.55, -0.1))),
         ("accent", ellipse(0.1, 0.1, 0.1, 0.1)),
@@ -139,7 +155,7 @@ def spiral(turns: float, radius: float, width: float) -> Callable[[Field, Field]
     return distance
 
 
-FLOWERS: dict[str, list[Part]] = {
+FLOWER_CLASSES: dict[str, list[Part]] = {
     "daisy": [("main", petals(13, 0.25, 0.9, 0.6)), ("accent", ellipse(0, 0, 0.24, 0.24))],
     "dandelion": [
         ("main", petals(46, 0.62, 0.85)),
@@ -148,12 +164,12 @@ FLOWERS: dict[str, list[Part]] = {
     ],
     "rose": [
         ("main", petals(5, 0.68, 0.82, 0.5)),
-        ("dark", spiral(2.5, 0.72, 0.035)),
+        ("third", spiral(2.5, 0.72, 0.035)),
         ("accent", ellipse(0, 0, 0.12, 0.12)),
     ],
-    "sunflower": [("main", petals(22, 0.5, 0.95)), ("dark", ellipse(0, 0, 0.5, 0.5)), ("accent", ring(0, 0, 0.3, 0.03))],
+    "sunflower": [("main", petals(22, 0.5, 0.95)), ("third", ellipse(0, 0, 0.5, 0.5)), ("accent", ring(0, 0, 0.3, 0.03))],
     "tulip": [
-        ("dark", box(0.0, 0.7, 0.05, 0.35)),
+        ("third", box(0.0, 0.7, 0.05, 0.35)),
         ("main", ellipse(0.0, 0.05, 0.48, 0.5)),
         ("main", polygon((-0.48, -0.7), (-0.1, -0.05), (-0.47, 0.1))),
         ("main", polygon((0.48, -0.7), (0.47, 0.1), (0.1, -0.05))),
@@ -162,14 +178,20 @@ FLOWERS: dict[str, list[Part]] = {
 }
 
 
+PETAL_COLORS = np.array(
+    [[1, 1, 0.95], [1, 0.85, 0.1], [0.95, 0.5, 0.1], [0.85, 0.1, 0.15], [0.95, 0.55, 0.7], [0.5, 0.2, 0.6], [0.35, 0.2, 0.1]],
+    "float32",
+)
+GROUND_COLORS = np.array(
+    [[0.1, 0.3, 0.1], [0.25, 0.45, 0.15], [0.4, 0.5, 0.3], [0.3, 0.25, 0.15], [0.45, 0.6, 0.75]], "float32"
+)
+
+OBJECTS = Kit(OBJECT_CLASSES)
+FLOWERS = Kit(FLOWER_CLASSES, PETAL_COLORS, GROUND_COLORS, scale=(0.65, 0.95), shift=0.15)
+
+
 # --- Painting -----------------------------------------------------------------------------------
 
-# How hard the set is: chosen so that a linear model fails and a small network learns it in a minute.
-TURN = 0.25  # radians, either way
-SCALE = (0.7, 0.95)  # of half the picture
-SHIFT = 0.15
-NOISE = 0.04
-STRAYS = 2  # discs and bars on the ground
 
 
 def _over(canvas: Field, distance: Field, color: Field, pixel: float) -> None:
@@ -178,59 +200,66 @@ def _over(canvas: Field, distance: Field, color: Field, pixel: float) -> None:
     canvas += cover * (color[:, None, None, :] - canvas)
 
 
-def _ground(rng: np.random.Generator, count: int, x: Field, y: Field) -> Field:
-    """A tilted colour gradient with three stray discs or bars on it."""
+def _pick(rng: np.random.Generator, palette: Field | None, shape: tuple[int, ...]) -> Field:
+    """Colours: any, or near one of a palette."""
+    if palette is None:
+        return rng.random((*shape, 3), dtype="float32")
+    near = rng.normal(0, 0.06, (*shape, 3)).astype("float32")
+    return np.clip(palette[rng.integers(len(palette), size=shape)] + near, 0, 1)
+
+
+def _ground(rng: np.random.Generator, palette: Field | None, count: int, x: Field, y: Field) -> Field:
+    """A tilted colour gradient with a stray disc or bar on it."""
     slope = rng.normal(size=(2, count, 1, 1)).astype("float32")
     blend = 1 / (1 + np.exp(-2 * (slope[0] * x + slope[1] * y)))[..., None]
-    first, second = rng.random((2, count, 1, 1, 3), dtype="float32")
+    first, second = _pick(rng, palette, (2, count))[:, :, None, None, :]
     canvas = first + blend * (second - first)
-    for _ in range(STRAYS):
-        cx, cy = rng.uniform(-1.1, 1.1, (2, count, 1, 1)).astype("float32")
-        a, b = rng.uniform(0.08, 0.4, (2, count, 1, 1)).astype("float32")
-        square = rng.random((count, 1, 1)) < 0.5
-        bar = np.maximum(np.abs(x - cx) - a, np.abs(y - cy) - b)
-        disc = (np.hypot((x - cx) / a, (y - cy) / b) - 1) * np.minimum(a, b)
-        _over(canvas, np.where(square, bar, disc), rng.random((count, 3), dtype="float32"), 2 / x.shape[-1])
+    cx, cy = rng.uniform(-1.1, 1.1, (2, count, 1, 1)).astype("float32")
+    a, b = rng.uniform(0.08, 0.4, (2, count, 1, 1)).astype("float32")
+    square = rng.random((count, 1, 1)) < 0.5
+    bar = np.maximum(np.abs(x - cx) - a, np.abs(y - cy) - b)
+    disc = (np.hypot((x - cx) / a, (y - cy) / b) - 1) * np.minimum(a, b)
+    _over(canvas, np.where(square, bar, disc), _pick(rng, palette, (count,)), 2 / x.shape[-1])
     return canvas
 
 
-def _colors(rng: np.random.Generator, ground: Field) -> dict[str, Field]:
-    """Colours of a drawing: unlike each other and unlike the middle of the ground, otherwise free."""
+def _colors(rng: np.random.Generator, palette: Field | None, ground: Field) -> dict[str, Field]:
+    """Colours of a drawing: unlike each other and unlike the middle of the ground."""
     behind = ground.mean(axis=(1, 2))
 
     def unlike(*others: Field) -> Field:
-        drawn = rng.random((6, len(behind), 3), dtype="float32")
+        drawn = _pick(rng, palette, (6, len(behind)))
         gap = np.min([np.linalg.norm(drawn - other, axis=-1) for other in others], axis=0)
         return drawn[gap.argmax(axis=0), np.arange(len(behind))]
 
     main = unlike(behind)
     accent = unlike(main, behind)
-    return {"main": main, "accent": accent, "dark": (0.25 * unlike(behind)).astype("float32")}
+    return {"main": main, "accent": accent, "third": unlike(main, accent)}
 
 
-def _paint(parts: list[Part], count: int, size: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+def _paint(kit: Kit, name: str, count: int, size: int, rng: np.random.Generator) -> NDArray[np.uint8]:
     """`count` pictures of one class."""
     axis = ((np.arange(size) + 0.5) / size * 2 - 1).astype("float32")
     x, y = np.broadcast_to(axis, (count, size, size)), np.broadcast_to(axis[:, None], (count, size, size))
-    canvas = _ground(rng, count, x, y)
-    colors = _colors(rng, canvas)
-    turn = rng.uniform(-TURN, TURN, (count, 1, 1)).astype("float32")
-    scale = rng.uniform(*SCALE, (2, count, 1, 1)).astype("float32")
+    canvas = _ground(rng, kit.grounds, count, x, y)
+    colors = _colors(rng, kit.colors, canvas)
+    turn = rng.uniform(-kit.turn, kit.turn, (count, 1, 1)).astype("float32")
+    scale = rng.uniform(*kit.scale, (2, count, 1, 1)).astype("float32")
     scale[1] = scale[0] * rng.uniform(0.8, 1.25, (count, 1, 1))
-    shift = rng.uniform(-SHIFT, SHIFT, (2, count, 1, 1)).astype("float32")
+    shift = rng.uniform(-kit.shift, kit.shift, (2, count, 1, 1)).astype("float32")
     mirror = np.where(rng.random((count, 1, 1)) < 0.5, -1, 1).astype("float32")
     dx, dy = x - shift[0], y - shift[1]
     u = mirror * (np.cos(turn) * dx + np.sin(turn) * dy) / scale[0]
     v = (np.cos(turn) * dy - np.sin(turn) * dx) / scale[1]
-    for role, distance in parts:
+    for role, distance in kit.classes[name]:
         _over(canvas, distance(u, v) * scale.min(axis=0), colors[role], 2 / size)
     light = rng.uniform(0.75, 1.1, (count, 1, 1, 1)).astype("float32")
-    noise = np.float32(NOISE) * rng.standard_normal(canvas.shape, dtype="float32")
+    noise = np.float32(0.03) * rng.standard_normal(canvas.shape, dtype="float32")
     return np.clip((canvas * light + noise) * 255, 0, 255).astype("uint8")
 
 
 def draw(
-    classes: dict[str, list[Part]], count: int, size: int, seed: int
+    kit: Kit, count: int, size: int, seed: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """`count` labelled pictures in balanced, shuffled classes.
 
@@ -239,12 +268,12 @@ def draw(
     ((20, 32, 32, 3), (20,))
     """
     rng = np.random.default_rng(seed)
-    labels = rng.permutation(np.arange(count) % len(classes))
+    labels = rng.permutation(np.arange(count) % len(kit.classes))
     images = np.empty((count, size, size, 3), "uint8")
     block = max(1, 2_000_000 // size**2)  # bounds the memory of one block
-    for label, parts in enumerate(classes.values()):
+    for label, name in enumerate(kit.classes):
         members = np.flatnonzero(labels == label)
         for start in range(0, len(members), block):
             chosen = members[start : start + block]
-            images[chosen] = _paint(parts, len(chosen), size, rng)
+            images[chosen] = _paint(kit, name, len(chosen), size, rng)
     return images, labels

@@ -11,14 +11,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import keras
 import numpy as np
-import tensorflow as tf
-from keras import ops
 
 from alexnet_tf.datasets import Split
 from alexnet_tf.errors import LabError, choose
+from alexnet_tf.quiet import keras
 from alexnet_tf.recipes import AUGMENTATIONS, CHOICES
+
+import tensorflow as tf  # isort: skip  (after Keras, which loads it quietly)
+
+ops = keras.ops
 
 ENDLESS = 1 << 40
 

@@ -53,7 +53,7 @@ def commit() -> str | None:
 
 def collect(precision: str) -> dict[str, Any]:
     """The provenance of a run that begins now."""
-    import keras
+    from alexnet_tf.quiet import keras
 
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),

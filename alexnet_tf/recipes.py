@@ -124,6 +124,9 @@ class Recipe:
 
 
 ABOUT = ("name", "source", "title", "parameters", "given", "inferred", "budgets")
+DEFAULTS = {
+    item.name: item.default for item in dataclasses.fields(Recipe) if item.default is not dataclasses.MISSING
+}
 
 
 def choose_budget(recipe: Recipe, budget: str) -> Budget:
@@ -156,12 +159,17 @@ def get(name: str) -> Recipe:
 
 FLOWERS_QUICK = {
     "dataset": "paintbox-flowers",
-    "image_size": 99,
+    "image_size": 67,
     "epochs": 10,
-    "batch_size": 32,
-    "train_images": 640,
+    "batch_size": 16,
+    "optimizer": "adam",
+    "learning_rate": 0.0005,
+    "augment.shift": 0.05,
+    "augment.zoom": 0.05,
+    "augment.rotation": 5.0,
     "options.width": 0.5,
     "options.dense_units": 256,
+    "options.dropout": 0.0,
 }
 
 FLOWERS_LRN = Recipe(
@@ -226,12 +234,12 @@ CIFAR10_BN64 = Recipe(
             minutes=0.2,
             changes={
                 "dataset": "paintbox",
-                "epochs": 8,
+                "epochs": 6,
                 "train_images": 2000,
-                "learning_rate": 0.02,
-                "momentum": 0.9,
+                "optimizer": "adam",
                 "options.width": 0.5,
                 "options.dense_units": 256,
+                "options.dropout": 0.2,
             },
         ),
     },
@@ -243,11 +251,12 @@ LAB_QUICK = {
     "dataset": "paintbox",
     "image_size": 67,
     "epochs": 4,
-    "batch_size": 32,
-    "train_images": 1500,
-    "learning_rate": 0.001,
+    "batch_size": 16,
+    "train_images": 1200,
+    "learning_rate": 0.0005,
     "options.width": 0.25,
     "options.dense_units": 256,
+    "options.dropout": 0.2,
 }
 
 

@@ -119,8 +119,10 @@ class Run:
         then = {name: entry["value"] for name, entry in record["recipe"].items()}
         recipe = recipes.get(record["name"]).at(record["budget"]).change(record["overrides"])
         now = json.loads(json.dumps(recipe.fields()))
-        names = sorted(name for name in then.keys() | now.keys() if then.get(name) != now.get(name))
-        return [f"{name} was {then.get(name)!r} and is now {now.get(name)!r}" for name in names]
+        plain = recipes.DEFAULTS  # what a field that came later meant before it came
+        names = sorted(then.keys() | now.keys())
+        pairs = {name: (then.get(name, plain.get(name)), now.get(name, plain.get(name))) for name in names}
+        return [f"{name} was {old!r} and is now {new!r}" for name, (old, new) in pairs.items() if old != new]
 
     def remove(self) -> None:
         """Forget the run, its weights and its state."""

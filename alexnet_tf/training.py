@@ -19,15 +19,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
-from keras import ops
 
 from alexnet_tf import datasets, models, provenance, recipes, runs
 from alexnet_tf.errors import LabError
 from alexnet_tf.pipeline import Preprocess, evaluation_stream, steps_per_epoch, training_stream
+from alexnet_tf.quiet import keras
 from alexnet_tf.recipes import Recipe
 from alexnet_tf.runs import Run, write_atomically
+
+ops = keras.ops
 
 # --- Optimizers: what older Keras and PyTorch meant ---------------------------------------------
 

@@ -1,0 +1,190 @@
+"""The command line: thin doors to the functions of the other rooms."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from alexnet_tf import __version__
+from alexnet_tf.errors import LabError, UsageError
+from alexnet_tf.recipes import BUDGETS, PROTOCOLS, RECIPES, parse_value
+
+
+def _table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> str:
+    """Rows as aligned text; fractions as percentages."""
+
+    def cell(row: dict[str, Any], column: str) -> str:
+        value = row[column]
+        if value is None:
+            return "-"
+        return f"{value:.2%}" if isinstance(value, float) and column != "minutes" else str(value)
+
+    texts = [list(columns), *[[cell(row, column) for column in columns] for row in rows]]
+    widths = [max(len(text[i]) for text in texts) for i in range(len(columns))]
+    return "\n".join("  ".join(part.ljust(width) for part, width in zip(text, widths, strict=True)) for text in texts)
+
+
+def _show(rows: list[dict[str, Any]], columns: Sequence[str], as_json: bool) -> None:
+    print(json.dumps(rows, indent=1) if as_json else _table(rows, columns))
+
+
+def _list(args: argparse.Namespace) -> None:
+    rows: list[dict[str, Any]] = []
+    for recipe in RECIPES.values():
+        budgets = {
+            name: {"epochs": recipe.at(name).epochs, "minutes": budget.minutes}
+            for name, budget in recipe.budgets.items()
+        }
+        rows.append(
+            {
+                "name": recipe.name,
+                "source": recipe.source,
+                "model": recipe.model,
+                "dataset": recipe.dataset,
+                "parameters": recipe.parameters,
+                "budgets": budgets,
+                "title": recipe.title,
+            }
+        )
+    _show(rows, ("name", "source", "dataset", "parameters", "title"), args.json)
+
+
+def _train(args: argparse.Namespace) -> None:
+    overrides = {}
+    for item in args.set:
+        key, equals, value = item.partition("=")
+        if not equals:
+            raise UsageError(f"--set takes KEY=VALUE; received {item!r}.")
+        overrides[key] = parse_value(value)
+    from alexnet_tf.recipes import get
+    from alexnet_tf.runs import locate
+
+    get(args.recipe).at(args.budget).change(overrides)  # a wrong name is told before TensorFlow loads
+    place = locate(args.recipe, args.budget, args.seed, overrides, args.protocol, args.runs)
+    finished = place.finished and not args.fresh
+    from alexnet_tf import training
+
+    run = training.train(args.recipe, args.budget, args.seed, overrides, args.protocol, args.runs, args.fresh)
+    metrics, minutes = run.record["metrics"], run.record["provenance"]["minutes"]
+    state = "was finished already" if finished else f"finished in {minutes:.1f} minutes of training"
+    print(f"{run} {state}: test accuracy {metrics['test_accuracy']:.2%}. It lies in {run.path}")
+
+
+def _runs(args: argparse.Namespace) -> None:
+    from alexnet_tf.runs import listing
+
+    rows = [run.summary() for run in listing(args.runs)]
+    if not rows and not args.json:
+        print("No runs yet: 'python -m alexnet_tf train RECIPE' makes one.", file=sys.stderr)
+    columns = ("recipe", "budget", "seed", "protocol", "status", "epochs", "val_accuracy", "test_accuracy", "minutes")
+    _show(rows, columns, args.json)
+
+
+def _evaluate(args: argparse.Namespace) -> None:
+    from alexnet_tf import evaluation
+    from alexnet_tf.runs import find
+
+    run = find(args.run, args.runs)
+    outputs, record = run.outputs, run.record
+    print(f"{run}: test accuracy {evaluation.accuracy_interval([run])}, protocol {record['protocol']}")
+    predicted = outputs["test_logits"].argmax(axis=1)
+    print(evaluation.report(outputs["test_labels"], predicted, record["class_names"]))
+
+
+def _predict(args: argparse.Namespace) -> None:
+    from alexnet_tf.predict import predict
+
+    rows = predict(args.images, args.model, args.runs)
+    if args.json:
+        print(json.dumps(rows, indent=1))
+        return
+    for row in rows:
+        best = ", ".join(f"{entry['class']} {entry['confidence']:.1%}" for entry in row["top"])
+        print(f"{row['path']}: {best}")
+
+
+def _scorecard(args: argparse.Namespace) -> None:
+    from alexnet_tf.verdicts import as_rows, scorecard
+
+    columns = ("claim", "source", "reported", "measured", "low", "high", "n", "budget", "verdict")
+    _show(as_rows(scorecard(args.runs)), columns, args.json)
+
+
+def _reports(args: argparse.Namespace) -> int:
+    from alexnet_tf import reports
+    from alexnet_tf.runs import home
+
+    only = [name for name in (args.only or "").split(",") if name]
+    done = reports.make(args.budget, only, args.fresh)
+    print(reports.summary(done, home() / "reports" / args.budget))
+    return 0 if all(report.ok for report in done) else 1
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line's grammar."""
+    top = argparse.ArgumentParser(prog="alexnet_tf", description=__doc__)
+    top.add_argument("--version", action="version", version=__version__)
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, run: Any, help: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=help, description=help)
+        sub.set_defaults(handler=run)
+        return sub
+
+    def stores(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("--runs", metavar="DIR", help="folder of runs (default: reports/runs, and .cache/runs for quick)")
+
+    def as_json(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("--json", action="store_true", help="print one JSON array on standard output")
+
+    as_json(command("list", _list, "list the recipes"))
+    train = command("train", _train, "train one run, or go on with an unfinished one")
+    train.add_argument("recipe", metavar="RECIPE")
+    train.add_argument("--budget", default="quick", metavar="B", help=f"one of {', '.join(BUDGETS)} (default: quick)")
+    train.add_argument("--seed", type=int, default=0, metavar="N")
+    train.add_argument("--protocol", default="source", choices=PROTOCOLS, help="what is held out (default: source)")
+    train.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a field of the recipe")
+    train.add_argument("--fresh", action="store_true", help="train anew, whatever is there")
+    stores(train)
+    for name, run, help in (
+        ("runs", _runs, "list finished and unfinished runs"),
+        ("scorecard", _scorecard, "the sources' claims against the runs"),
+    ):
+        sub = command(name, run, help)
+        stores(sub)
+        as_json(sub)
+    evaluate = command("evaluate", _evaluate, "measure a finished run")
+    evaluate.add_argument("run", metavar="RUN", help="a path, or RECIPE[/BUDGET[/SEED]]")
+    stores(evaluate)
+    predict = command("predict", _predict, "classify images with a trained run")
+    predict.add_argument("images", nargs="+", metavar="IMAGE")
+    predict.add_argument("--model", metavar="NAME|PATH", help="a run or a .keras file (default: the newest trained)")
+    stores(predict)
+    as_json(predict)
+    report = command("reports", _reports, "execute and render the notebooks")
+    report.add_argument("--budget", default="quick", metavar="B")
+    report.add_argument("--only", metavar="NAME,…", help="some notebooks, by name")
+    report.add_argument("--fresh", action="store_true", help="train anew what they need")
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; errors are one line, Ctrl-C is 130."""
+    args = parser().parse_args(arguments)
+    try:
+        return int(args.handler(args) or 0)
+    except LabError as error:
+        print(f"alexnet_tf: {error}", file=sys.stderr)
+        return error.status
+    except KeyboardInterrupt:
+        print("\nalexnet_tf: stopped; what was finished is saved. The same command goes on from there.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

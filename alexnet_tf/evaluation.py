@@ -1,0 +1,126 @@
+"""From labels and logits to figures: accuracy, reports, confusion, intervals, paired differences.
+
+Every figure comes from one pair, labels and predictions; nothing here touches a model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special, stats
+
+if TYPE_CHECKING:
+    from alexnet_tf.runs import Run
+
+LEVEL = 0.95  # of every interval
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean with its 95 % interval; `n` counts seeds."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+    def __str__(self) -> str:
+        runs = "single run" if self.n == 1 else f"n = {self.n}"
+        return f"{self.mean:.2%} [{self.low:.2%}, {self.high:.2%}] ({runs})"
+
+
+def probabilities(logits: NDArray[np.floating], loss: str = "crossentropy") -> NDArray[np.float64]:
+    """What the network believes: softmax, or one sigmoid a class after binary cross-entropy."""
+    exact = np.asarray(logits, "float64")
+    return special.expit(exact) if loss == "bce" else special.softmax(exact, axis=1)
+
+
+def accuracy(labels: NDArray[np.integer], logits: NDArray[np.floating]) -> float:
+    """The share of examples whose highest logit is their label's.
+
+    >>> accuracy(np.array([0, 1]), np.array([[2.0, 1.0], [3.0, 0.0]]))
+    0.5
+    """
+    return float((np.argmax(logits, axis=1) == labels).mean())
+
+
+def confusion(labels: NDArray[np.integer], predicted: NDArray[np.integer], classes: int) -> NDArray[np.int64]:
+    """Counts, a row a true class and a column a predicted one."""
+    from sklearn.metrics import confusion_matrix
+
+    return confusion_matrix(labels, predicted, labels=np.arange(classes))
+
+
+def report(labels: NDArray[np.integer], predicted: NDArray[np.integer], class_names: Sequence[str]) -> str:
+    """Precision, recall and F1 of each class, as scikit-learn prints them."""
+    from sklearn.metrics import classification_report
+
+    return classification_report(
+        labels, predicted, labels=np.arange(len(class_names)), target_names=list(class_names), zero_division=0
+    )
+
+
+def binomial_interval(correct: int, total: int) -> Interval:
+    """An accuracy with Wilson's interval: what the size of the test set leaves open."""
+    found = stats.binomtest(correct, total).proportion_ci(LEVEL, method="wilson")
+    return Interval(correct / total, float(found.low), float(found.high), 1)
+
+
+def mean_interval(values: Sequence[float]) -> Interval:
+    """A mean over at least two seeds with Student's interval."""
+    if len(values) < 2:
+        raise ValueError(f"an interval over seeds needs at least two values; received {len(values)}")
+    mean, error = float(np.mean(values)), float(stats.sem(values))
+    half = float(stats.t.ppf((1 + LEVEL) / 2, len(values) - 1)) * error
+    return Interval(mean, mean - half, mean + half, len(values))
+
+
+def accuracy_interval(runs: Sequence[Run]) -> Interval:
+    """The test accuracy of runs that differ in seed: Student's with several, Wilson's with one."""
+    rates = [run.record["metrics"]["test_accuracy"] for run in runs]
+    if len(rates) > 1:
+        return mean_interval(rates)
+    total = runs[0].record["images"]["test"]
+    return binomial_interval(round(rates[0] * total), total)
+
+
+def correct(run: Run) -> NDArray[np.bool_]:
+    """Which test images a run gets right, in the order of its ids."""
+    outputs = run.outputs
+    return np.argmax(outputs["test_logits"], axis=1) == outputs["test_labels"]
+
+
+def paired_difference(ours: Sequence[Run], theirs: Sequence[Run]) -> Interval:
+    """Accuracy of one recipe minus another's, paired over seeds; with one seed, over test images."""
+    by_seed = {run.record["seed"]: run for run in theirs}
+    pairs = [(run, by_seed[run.record["seed"]]) for run in ours if run.record["seed"] in by_seed]
+    if not pairs:
+        raise ValueError("the two recipes share no seed")
+    gains = [correct(one).astype("int8") - correct(other).astype("int8") for one, other in pairs]
+    if len(gains) > 1:
+        return mean_interval([float(gain.mean()) for gain in gains])
+    gain = gains[0]
+    half = float(stats.norm.ppf((1 + LEVEL) / 2) * gain.std(ddof=1) / np.sqrt(len(gain)))
+    return Interval(float(gain.mean()), float(gain.mean()) - half, float(gain.mean()) + half, 1)
+
+
+def seeds_to_decide(interval: Interval, margin: float) -> int | None:
+    """About how many seeds would shrink an interval to half its distance from undecided; None with one seed."""
+    if interval.n < 2:
+        return None
+    half = (interval.high - interval.low) / 2
+    goal = max(abs(interval.mean), margin)
+    return max(interval.n + 1, int(np.ceil(interval.n * (half / goal) ** 2)))
+
+
+def most_confused(matrix: NDArray[np.integer], class_names: Sequence[str], count: int = 3) -> list[tuple[str, str, int]]:
+    """The most frequent mistakes as (true, predicted, how often)."""
+    wrong = np.array(matrix)
+    np.fill_diagonal(wrong, 0)
+    places = np.argsort(wrong, axis=None, kind="stable")[::-1][:count]
+    rows, columns = np.unravel_index(places, wrong.shape)
+    return [(class_names[r], class_names[c], int(wrong[r, c])) for r, c in zip(rows, columns, strict=True)]

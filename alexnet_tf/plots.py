@@ -1,0 +1,213 @@
+"""Arrays in, Figure out: one style, colour-blind-safe, direct labels, sources as reference marks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import PercentFormatter
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import keras
+
+    from alexnet_tf.verdicts import Verdict
+
+# Okabe and Ito's palette: told apart by colour-blind readers and in grey.
+BLUE, ORANGE, GREEN, RED, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
+GREY = "#666666"
+STYLE: dict[str, Any] = {
+    "figure.dpi": 100,
+    "savefig.bbox": "tight",
+    "font.size": 11,
+    "axes.titlesize": 12,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e6e6e6",
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+    "axes.prop_cycle": plt.cycler(color=[BLUE, ORANGE, GREEN, RED, PURPLE, SKY]),
+}
+
+
+def _figure(width: float, height: float, columns: int = 1, rows: int = 1) -> tuple[Figure, Any]:
+    with plt.rc_context(STYLE):
+        return plt.subplots(rows, columns, figsize=(width, height), layout="constrained")
+
+
+def images(pictures: Sequence[NDArray[Any]], titles: Sequence[str], title: str = "", columns: int = 8) -> Figure:
+    """Pictures in a grid, each with its name above; small ones are shown pixel by pixel."""
+    rows = -(-len(pictures) // columns)
+    fig, axes = _figure(1.35 * columns, 1.6 * rows + 0.3, columns, rows)
+    flat = np.atleast_1d(axes).ravel()
+    for ax in flat:
+        ax.axis("off")
+    for ax, picture, name in zip(flat, pictures, titles, strict=False):
+        ax.imshow(picture, interpolation="nearest" if len(picture) < 100 else "antialiased")
+        ax.set_title(name, fontsize=9, loc="center")
+    fig.suptitle(title, x=0.01, ha="left", fontsize=12)
+    return fig
+
+
+def _label_end(ax: Axes, x: float, y: float, text: str, color: str) -> None:
+    ax.annotate(text, (x, y), xytext=(5, 0), textcoords="offset points", color=color, va="center", fontsize=10)
+
+
+def curves(
+    history: Sequence[Mapping[str, float]],
+    title: str,
+    monitored: str = "test",
+    reference: Sequence[float] | float | None = None,
+    reference_name: str = "source",
+    mark_rate_cuts: bool = False,
+) -> Figure:
+    """Loss and accuracy by epoch, the source's accuracy drawn in as a curve or a level."""
+    fig, (left, right) = _figure(11, 3.8, columns=2)
+    epochs = [row["epoch"] for row in history]
+    for ax, key in (left, "loss"), (right, "accuracy"):
+        for prefix, name, color in ("", "training", ORANGE), ("val_", monitored, BLUE):
+            values = [row[prefix + key] for row in history]
+            ax.plot(epochs, values, color=color, marker="o" if len(epochs) < 30 else None, markersize=3.5)
+            _label_end(ax, epochs[-1], values[-1], name, color)
+        ax.set(xlabel="epoch", xlim=(min(epochs) - 0.3, epochs[-1] + 0.18 * len(epochs)))
+        ax.set_title(key)
+    right.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    if isinstance(reference, (int, float)):
+        right.axhline(reference, color=GREY, linestyle="--", linewidth=1)
+        right.text(min(epochs), reference, f"{reference_name} {reference:.2%}", color=GREY, va="bottom", fontsize=9)
+    elif reference is not None:
+        places = np.arange(1, len(reference) + 1)
+        right.plot(places, reference, color=GREY, linestyle="--", linewidth=1.3)
+        _label_end(right, places[-1], reference[-1], reference_name, GREY)
+    if mark_rate_cuts:
+        for before, after in zip(history, history[1:], strict=False):
+            if after["learning_rate"] < before["learning_rate"] * 0.99:
+                left.axvline(after["epoch"], color=GREEN, linestyle=":", linewidth=1)
+                top = left.get_ylim()[1]
+                left.text(after["epoch"], top, "rate cut", color=GREEN, rotation=90, va="top", ha="right", fontsize=8)
+    fig.suptitle(title, x=0.01, ha="left", fontsize=12)
+    return fig
+
+
+def confusion(matrix: NDArray[np.integer], class_names: Sequence[str], title: str) -> Figure:
+    """A confusion matrix as a heat map; the diagonal is right."""
+    import seaborn as sns
+
+    side = 1.8 + 0.58 * len(class_names)
+    fig, ax = _figure(side + 1, side)
+    sns.heatmap(
+        matrix,
+        annot=True,
+        fmt="d",
+        cmap="Blues",
+        cbar=False,
+        square=True,
+        linewidths=0.5,
+        xticklabels=class_names,
+        yticklabels=class_names,
+        annot_kws={"fontsize": 9},
+        ax=ax,
+    )
+    ax.set(xlabel="predicted", ylabel="true")
+    ax.tick_params(axis="x", rotation=45)
+    ax.set_title(title)
+    return fig
+
+
+KINDS = {
+    "Conv2D": ("convolution", BLUE),
+    "Dense": ("dense", ORANGE),
+    "MaxPooling2D": ("pooling", GREEN),
+    "BatchNormalization": ("normalization", PURPLE),
+    "LocalResponseNormalization": ("normalization", PURPLE),
+    "Dropout": ("dropout", GREY),
+}
+
+
+def diagram(model: keras.Sequential, title: str) -> Figure:
+    """The network as boxes: height is the side of the map, width its channels (both by their roots)."""
+    shown = [layer for layer in model.layers if type(layer).__name__ in KINDS]
+    fig, ax = _figure(12, 3.6)
+    ax.axis("off")
+    left, seen = 0.0, set()
+    for layer in shown:
+        kind, color = KINDS[type(layer).__name__]
+        shape = layer.output.shape[1:]
+        side = shape[0] if len(shape) == 3 else 1
+        width, height = 0.25 + np.sqrt(shape[-1]) / 22, 0.5 + np.sqrt(side) * 0.75
+        ax.add_patch(Rectangle((left, -height / 2), width, height, color=color, alpha=0.85, label=None, linewidth=0))
+        size = "×".join(str(part) for part in shape)
+        ax.text(left + width / 2, -height / 2 - 0.3, layer.name, ha="right", va="top", fontsize=9, rotation=45)
+        ax.text(left + width / 2, height / 2 + 0.2, size, ha="left", va="bottom", fontsize=8, rotation=45, color=GREY)
+        left += width + 0.35
+        seen.add((kind, color))
+    for place, (kind, color) in enumerate(sorted(seen)):
+        ax.text(place * left / 5, 8.3, f"■ {kind}", color=color, fontsize=10)
+    ax.set(xlim=(-0.6, left + 0.6), ylim=(-8, 9))
+    fig.suptitle(f"{title}: {model.count_params():,} parameters", x=0.01, ha="left", fontsize=12)
+    return fig
+
+
+def effects(
+    names: Sequence[str],
+    means: Sequence[float],
+    lows: Sequence[float],
+    highs: Sequence[float],
+    title: str,
+    references: Sequence[float | None] | None = None,
+    unit: str = "accuracy",
+) -> Figure:
+    """One row a variant: mean with interval, and the source's figure as a mark."""
+    fig, ax = _figure(9, 1.2 + 0.42 * len(names))
+    places = np.arange(len(names))[::-1]
+    spread = [np.subtract(means, lows), np.subtract(highs, means)]
+    ax.errorbar(means, places, xerr=spread, fmt="o", color=BLUE, capsize=3, label="ours, 95 % interval")
+    for place, reference in zip(places, references or [], strict=False):
+        if reference is not None:
+            ax.plot(reference, place, marker="|", color=RED, markersize=16, markeredgewidth=2.5)
+    if references and any(reference is not None for reference in references):
+        ax.plot([], [], marker="|", color=RED, linestyle="", markersize=12, markeredgewidth=2.5, label="source")
+        ax.legend(loc="lower right", fontsize=9)
+    ax.set_yticks(places, names)
+    ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    ax.set(xlabel=unit, ylim=(-0.6, len(names) - 0.4))
+    ax.set_title(title)
+    return fig
+
+
+VERDICT_COLORS = {
+    "reproduced": GREEN,
+    "exceeded": BLUE,
+    "not reproduced": RED,
+    "contradicted": RED,
+    "no effect": ORANGE,
+    "inconclusive": ORANGE,
+    "not run": "#bbbbbb",
+}
+
+
+def scorecard(verdicts: Sequence[Verdict], title: str) -> Figure:
+    """Every claim on a line: the source's figure, our interval, the verdict."""
+    fig, ax = _figure(11, 1.2 + 0.34 * len(verdicts))
+    for place, row in zip(range(len(verdicts))[::-1], verdicts, strict=True):
+        color = VERDICT_COLORS[row.verdict]
+        if row.reported is not None:
+            ax.plot(row.reported, place, marker="|", color="black", markersize=12, markeredgewidth=2)
+        if row.measured is not None:
+            ax.plot([row.low, row.high], [place, place], color=color, linewidth=3, alpha=0.6)
+            ax.plot(row.measured, place, "o", color=color, markersize=5)
+        budget = "" if row.verdict == "not run" else f" ({row.budget})"
+        ax.text(1.02, place, row.verdict + budget, color=color, va="center", fontsize=9)
+    ax.set_yticks(range(len(verdicts))[::-1], [f"{row.source}  {row.claim}" for row in verdicts], fontsize=9)
+    ax.axvline(0, color="#bbbbbb", linewidth=0.8)
+    ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    ax.set(xlim=(-0.2, 1.0), ylim=(-0.7, len(verdicts) - 0.3), xlabel="accuracy, or difference of accuracies")
+    ax.set_title(title)
+    return fig

@@ -1,0 +1,55 @@
+"""Classify images with a trained network whose preprocessing is inside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from alexnet_tf import runs
+from alexnet_tf.datasets import read_image
+from alexnet_tf.errors import LabError
+
+
+def find_model(name: str | None, store: Path | str | None = None) -> tuple[Path, list[str]]:
+    """A ``.keras`` file with its class names: by path, by run, or the newest run that has weights."""
+    if name and name.endswith(".keras"):
+        path = Path(name)
+        if not path.exists():
+            raise LabError(f"There is no model {path}: check the path.")
+        beside = path.parent / "classes.json"
+        return path, json.loads(beside.read_text(encoding="utf-8")) if beside.exists() else []
+    if name:
+        run = runs.find(name, store)
+    else:
+        trained = [run for run in runs.listing(store) if run.finished and run.weights.exists()]
+        if not trained:
+            raise LabError("No trained model is here: train one first, for example 'python -m alexnet_tf train cifar10-bn64'.")
+        run = max(trained, key=lambda run: run.weights.stat().st_mtime)
+    if not run.weights.exists():
+        raise LabError(f"The weights of {run} are not here: make them again with 'train {run.recipe} --fresh'.")
+    return run.weights, run.record["class_names"]
+
+
+def predict(
+    images: Sequence[str], name: str | None = None, store: Path | str | None = None, top: int = 5
+) -> list[dict[str, Any]]:
+    """The best classes of each image file with the network's confidence."""
+    import alexnet_tf.layers
+    import alexnet_tf.pipeline  # noqa: F401  (both register the layers that a saved model needs)
+    from alexnet_tf.quiet import keras
+
+    pixels = [read_image(path) for path in images]  # a wrong path is told before a model is loaded
+    path, names = find_model(name, store)
+    model = keras.saving.load_model(path, compile=False)
+    rows = []
+    for image, file in zip(pixels, images, strict=True):
+        confidence = np.asarray(model(image[None], training=False))[0]
+        best = np.argsort(confidence)[::-1][:top]
+        classes = names or [str(i) for i in range(len(confidence))]
+        ranked = [{"class": classes[i], "confidence": round(float(confidence[i]), 6)} for i in best]
+        rows.append({"path": str(file), "top": ranked})
+    return rows

@@ -1,0 +1,40 @@
+"""Keras, loaded without the dozen log lines that its backend greets with.
+
+TensorFlow writes them to the process' standard error before any setting can silence it. They are
+held back while it loads and shown if loading fails. Import Keras from here: ``from
+alexnet_tf.quiet import keras``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def _standard_error_held_back() -> Iterator[None]:
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(kept, held.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+with _standard_error_held_back():
+    import keras
+
+    keras.ops.zeros(1)  # the first tensor makes the backend look for devices
+
+__all__ = ["keras"]

@@ -1,0 +1,214 @@
+"""Execute the notebooks with papermill, render them, index them, say what came of it.
+
+A report is a notebook executed and rendered. Each notebook runs in a kernel process of its own;
+progress is a line a notebook in a log and a moving line in a terminal.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from alexnet_tf import recipes, runs
+from alexnet_tf.errors import LabError, choose
+
+CELL_TIMEOUT = {"quick": 600, "laptop": 86_400, "paper": 7 * 86_400}  # seconds; a training is one cell
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of one notebook."""
+
+    name: str
+    title: str
+    seconds: float
+    error: str = ""
+
+    @property
+    def ok(self) -> bool:
+        return not self.error
+
+
+def notebooks() -> dict[str, Path]:
+    """The numbered notebooks by name, in order."""
+    found = sorted((runs.home() / "notebooks").glob("[0-9]*.ipynb"))
+    if not found:
+        raise LabError(f"There are no notebooks in {runs.home() / 'notebooks'}: run this from a checkout.")
+    return {path.stem: path for path in found}
+
+
+def title_of(path: Path) -> str:
+    """The first heading of a notebook."""
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        for line in "".join(cell["source"]).splitlines():
+            if cell["cell_type"] == "markdown" and line.startswith("# "):
+                return line[2:].strip()
+    return path.stem
+
+
+class _Progress:
+    """Where the execution stands: a moving line in a terminal, whole lines in a log."""
+
+    def __init__(self, name: str, number: int, of: int) -> None:
+        self.name, self.number, self.of = name, number, of
+        self.live = sys.stderr.isatty()
+        self.began = self.told = time.monotonic()
+
+    def cell(self, place: int, cells: int) -> None:
+        now = time.monotonic()
+        line = f"[{self.number}/{self.of}] {self.name}: cell {place}/{cells}, {now - self.began:.0f} s"
+        if self.live:
+            print(f"\r{line}   ", end="", file=sys.stderr, flush=True)
+        elif now - self.told > 30:
+            self.told = now
+            print(line, file=sys.stderr, flush=True)
+
+    def done(self, report: Report) -> None:
+        start = "\r" if self.live else ""
+        outcome = "ok" if report.ok else f"FAILED: {report.error}"
+        print(f"{start}[{self.number}/{self.of}] {self.name}: {outcome}, {report.seconds:.0f} s   ", file=sys.stderr)
+
+
+def _engine(progress: _Progress) -> str:
+    """Register a papermill engine that tells `progress` about each cell."""
+    from papermill.engines import NBClientEngine, papermill_engines
+
+    class Engine(NBClientEngine):  # type: ignore[misc]
+        @classmethod
+        def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **kwargs: Any) -> Any:
+            begin = nb_man.cell_start
+
+            def cell_start(cell: Any, cell_index: int | None = None, **more: Any) -> None:
+                progress.cell((cell_index or 0) + 1, len(nb_man.nb.cells))
+                begin(cell, cell_index, **more)
+
+            nb_man.cell_start = cell_start
+            return super().execute_managed_notebook(nb_man, kernel_name, **kwargs)
+
+    papermill_engines.register("alexnet", Engine)
+    return "alexnet"
+
+
+def execute(name: str, source: Path, target: Path, parameters: dict[str, Any], progress: _Progress) -> Report:
+    """Run one notebook into `target`; an error becomes part of the report, not a traceback."""
+    import papermill
+
+    began = time.monotonic()
+    for logger in ("papermill", "traitlets"):
+        logging.getLogger(logger).setLevel(logging.ERROR)
+    known = papermill.inspect_notebook(str(source))
+    for parameter in parameters:
+        if parameter not in known:
+            raise LabError(f"{source.name} has no parameter {parameter!r}: add it to its parameters cell.")
+    error = ""
+    try:
+        papermill.execute_notebook(
+            str(source),
+            str(target),
+            parameters,
+            engine_name=_engine(progress),
+            kernel_name="python3",
+            cwd=str(source.parent),
+            progress_bar=False,
+            execution_timeout=CELL_TIMEOUT[parameters["budget"]],
+        )
+    except papermill.PapermillExecutionError as failure:
+        error = f"cell {failure.exec_count}: {failure.ename}: {failure.evalue.splitlines()[0] if failure.evalue else ''}"
+    except (OSError, RuntimeError, TimeoutError) as failure:
+        error = f"{type(failure).__name__}: {failure}"
+    report = Report(name, title_of(source), time.monotonic() - began, error)
+    progress.done(report)
+    return report
+
+
+def render(notebook: Path) -> Path:
+    """An executed notebook as an HTML page beside it, without scripts from elsewhere."""
+    import nbformat
+    from nbconvert import HTMLExporter
+
+    exporter = HTMLExporter(template_name="lab", embed_images=True)
+    exporter.mathjax_url = exporter.require_js_url = exporter.jquery_url = exporter.mermaid_js_url = ""
+    page, _ = exporter.from_notebook_node(nbformat.read(notebook, as_version=4))
+    target = notebook.with_suffix(".html")
+    runs.write_atomically(target, page.encode())
+    return target
+
+
+INDEX = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>AlexNet laboratory: {budget}</title>
+<style>body{{font:16px/1.5 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem}}
+table{{border-collapse:collapse;width:100%}}td,th{{text-align:left;padding:.4rem .6rem;border-bottom:1px solid #ddd}}
+.bad{{color:#b00}}</style></head><body>
+<h1>AlexNet laboratory: the {budget} reports</h1>
+<p>{words}</p>
+<table><tr><th>Report</th><th>Notebook</th><th>Seconds</th></tr>
+{rows}
+</table></body></html>
+"""
+WORDS = {
+    "quick": "Embedded, drawn images and tiny networks: no number on these pages compares with a paper.",
+    "laptop": "Real data, the recipes shrunk for two cores; every change is printed beside its result.",
+    "paper": "Every field that a source gives, as it gives it.",
+}
+
+
+def index(folder: Path, budget: str, reports: Sequence[Report]) -> Path:
+    """The page that leads to all reports of a folder, those of earlier calls too."""
+    seconds = {report.name: report for report in reports}
+    rows = []
+    for name, source in notebooks().items():
+        if not (folder / f"{name}.html").exists():
+            continue
+        report = seconds.get(name)
+        took = "" if report is None else f"{report.seconds:.0f}"
+        failed = "" if report is None or report.ok else f'<br><span class="bad">{html.escape(report.error)}</span>'
+        link = f'<a href="{name}.html">{html.escape(title_of(source))}</a>{failed}'
+        rows.append(f'<tr><td>{link}</td><td><a href="{name}.ipynb">{name}</a></td><td>{took}</td></tr>')
+    page = INDEX.format(budget=budget, words=WORDS[budget], rows="\n".join(rows))
+    target = folder / "index.html"
+    runs.write_atomically(target, page.encode())
+    return target
+
+
+def make(budget: str, only: Sequence[str] = (), fresh: bool = False, folder: Path | None = None) -> list[Report]:
+    """Execute, render and index the notebooks of a budget."""
+    choose("budget", budget, recipes.BUDGETS)
+    known = notebooks()
+    chosen = [choose("notebook", name, known) for name in only] or list(known)
+    folder = folder or runs.home() / "reports" / budget
+    folder.mkdir(parents=True, exist_ok=True)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
+    done = []
+    for number, name in enumerate(chosen, start=1):
+        target = folder / f"{name}.ipynb"
+        partial = folder / f".{name}.part.ipynb"
+        progress = _Progress(name, number, len(chosen))
+        parameters = {"budget": budget, "fresh": fresh}
+        report = execute(name, known[name], partial, parameters, progress)
+        if partial.exists():  # not when the kernel never started
+            os.replace(partial, target)
+            render(target)
+        done.append(report)
+        index(folder, budget, done)
+    return done
+
+
+def summary(reports: Sequence[Report], folder: Path) -> str:
+    """One screen: what ran, how long, what failed, where to look."""
+    lines = [f"{'notebook':<24} {'seconds':>8}  outcome"]
+    for report in reports:
+        lines.append(f"{report.name:<24} {report.seconds:>8.0f}  {report.error or 'ok'}")
+    failed = sum(not report.ok for report in reports)
+    total = sum(report.seconds for report in reports)
+    lines.append(f"{len(reports) - failed} of {len(reports)} reports in {total:.0f} s. Open {folder / 'index.html'}")
+    return "\n".join(lines)

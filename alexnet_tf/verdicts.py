@@ -1,0 +1,112 @@
+"""Claims against runs: the scorecard. Computed from what lies on disk; nothing here trains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from alexnet_tf import evaluation, recipes, runs
+from alexnet_tf.claims import CLAIMS, Claim
+from alexnet_tf.evaluation import Interval
+from alexnet_tf.runs import Run
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One row of the scorecard; the numbers are None where nothing was measured."""
+
+    claim: str
+    source: str
+    reported: float | None
+    measured: float | None
+    low: float | None
+    high: float | None
+    n: int | None
+    budget: str
+    verdict: str
+    why: str
+
+
+def judge_level(found: Interval, reported: float, margin: float) -> tuple[str, str]:
+    """The rule for "scores a": where the interval lies against a and its margin."""
+    where = f"95 % interval {found.low:.1%} to {found.high:.1%} against {reported:.1%} ± {margin:.1%}"
+    if found.low > reported + margin:
+        return "exceeded", where
+    if found.low >= reported - margin:
+        return "reproduced", where
+    if found.high < reported - margin:
+        return "not reproduced", where
+    return "inconclusive", where
+
+
+def judge_difference(found: Interval, sign: int, margin: float) -> tuple[str, str]:
+    """The rule for "X beats Y": where the paired interval lies against zero."""
+    low, high = (found.low, found.high) if sign > 0 else (-found.high, -found.low)
+    where = f"95 % interval {found.low:+.1%} to {found.high:+.1%}, claimed {'above' if sign > 0 else 'below'} zero"
+    if low > 0:
+        return "reproduced", where
+    if high < 0:
+        return "contradicted", where
+    if low >= -margin and high <= margin:
+        return "no effect", where
+    more = evaluation.seeds_to_decide(found, margin)
+    return "inconclusive", where + (f"; about {more} seeds would decide" if more else "; needs more seeds")
+
+
+def _countable(recipe: str, protocol: str, budget: str, found: Sequence[Run]) -> list[Run]:
+    """Finished runs of the recipe as it stands: no overrides, not outdated."""
+    return [
+        run
+        for run in found
+        if run.record["name"] == recipe
+        and (run.record["protocol"], run.record["budget"]) == (protocol, budget)
+        and not run.record["overrides"]
+        and not run.outdated()
+    ]
+
+
+def _not_run(claim: Claim) -> Verdict:
+    recipe = recipes.get(claim.recipe)
+    hours = recipe.budgets[claim.budget].minutes * claim.seeds * (2 if claim.versus else 1) / 60
+    why = f"needs {recipe.dataset}, {claim.seeds} seed(s) at {claim.budget}: about {hours:.1f} hours on two cores"
+    return Verdict(
+        claim.name, claim.source, claim.reported, None, None, None, None, claim.budget, "not run", why
+    )  # fmt: skip
+
+
+def judge(claim: Claim, found: Sequence[Run]) -> Verdict:
+    """One claim against the runs of the largest budget that has any; quick runs never count."""
+    for budget in ("paper", "laptop"):
+        ours = _countable(claim.recipe, claim.protocol, budget, found)
+        if claim.rule == "level" and ours and claim.reported is not None:
+            interval = evaluation.accuracy_interval(ours)
+            verdict, why = judge_level(interval, claim.reported, claim.margin)
+            break
+        theirs = _countable(claim.versus, claim.protocol, budget, found) if claim.versus else []
+        if {run.record["seed"] for run in ours} & {run.record["seed"] for run in theirs}:
+            interval = evaluation.paired_difference(ours, theirs)
+            verdict, why = judge_difference(interval, claim.sign, claim.margin)
+            break
+    else:
+        return _not_run(claim)
+    if interval.n < claim.seeds:
+        why += f"; {interval.n} of {claim.seeds} seeds"
+    numbers = (interval.mean, interval.low, interval.high, interval.n)
+    return Verdict(claim.name, claim.source, claim.reported, *numbers, budget, verdict, why)
+
+
+def scorecard(store: Path | str | None = None, claims: Iterable[Claim] = CLAIMS) -> list[Verdict]:
+    """Every claim with its verdict, in the order of the sources."""
+    found = []
+    for run in runs.listing(store):
+        if run.finished and run.recipe in recipes.RECIPES:
+            found.append(run)
+    return [judge(claim, found) for claim in claims]
+
+
+def as_rows(verdicts: Iterable[Verdict]) -> list[dict[str, object]]:
+    """The rows of ``scorecard --json``."""
+    return [asdict(verdict) for verdict in verdicts]
+
+
