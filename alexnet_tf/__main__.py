@@ -135,7 +135,9 @@ def parser() -> argparse.ArgumentParser:
         return sub
 
     def stores(sub: argparse.ArgumentParser) -> None:
-        sub.add_argument("--runs", metavar="DIR", help="folder of runs (default: reports/runs, and .cache/runs for quick)")
+        sub.add_argument(
+            "--runs", metavar="DIR", help="folder of runs (default: reports/runs, and .cache/runs for quick)"
+        )
 
     def as_json(sub: argparse.ArgumentParser) -> None:
         sub.add_argument("--json", action="store_true", help="print one JSON array on standard output")
@@ -180,7 +182,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"alexnet_tf: {error}", file=sys.stderr)
         return error.status
     except KeyboardInterrupt:
-        print("\nalexnet_tf: stopped; what was finished is saved. The same command goes on from there.", file=sys.stderr)
+        print(
+            "\nalexnet_tf: stopped; what was finished is saved. The same command goes on from there.", file=sys.stderr
+        )
         return 130
     except BrokenPipeError:
         return 1

@@ -155,6 +155,9 @@ SOURCE_B_LOG = (
 )  # fmt: skip
 
 
-def claims_of(recipe: str) -> tuple[Claim, ...]:
-    """The claims that a recipe's runs answer."""
-    return tuple(claim for claim in CLAIMS if claim.recipe == recipe)
+def reported(recipe: str, budget: str) -> float | None:
+    """The accuracy that a source reports for a recipe; None at quick, whose drawn images compare with no paper."""
+    if budget == "quick":
+        return None
+    levels = [claim.reported for claim in CLAIMS if claim.recipe == recipe and claim.rule == "level"]
+    return levels[0] if levels else None

@@ -149,7 +149,7 @@ def _cifar10() -> Splits:
         ids = np.array([int(i.decode().rsplit("_", 1)[1]) for i in arrays["id"]], "int32")
         order = ids.argsort()
         parts.append(Split(ids[order], arrays["label"][order].astype("int64"), arrays["image"][order]))
-    names = "airplane automobile bird cat deer dog frog horse ship truck".split()
+    names = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
     return Splits(parts[0], None, parts[1], tuple(names))
 
 

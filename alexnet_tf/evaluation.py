@@ -117,7 +117,9 @@ def seeds_to_decide(interval: Interval, margin: float) -> int | None:
     return max(interval.n + 1, int(np.ceil(interval.n * (half / goal) ** 2)))
 
 
-def most_confused(matrix: NDArray[np.integer], class_names: Sequence[str], count: int = 3) -> list[tuple[str, str, int]]:
+def most_confused(
+    matrix: NDArray[np.integer], class_names: Sequence[str], count: int = 3
+) -> list[tuple[str, str, int]]:
     """The most frequent mistakes as (true, predicted, how often)."""
     wrong = np.array(matrix)
     np.fill_diagonal(wrong, 0)

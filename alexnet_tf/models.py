@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-
 from alexnet_tf.errors import LabError, UsageError, choose
 from alexnet_tf.layers import LocalResponseNormalization
 from alexnet_tf.quiet import keras
@@ -117,9 +116,7 @@ def lab3(
     channels[-1] = 256
     for number, count in enumerate(channels, start=1):
         kernel, stride, padding = {1: (11, 4, "valid"), 2: (5, 1, "same")}.get(number, (3, 1, "same"))
-        yield layers.Conv2D(
-            round(count * width), kernel, strides=stride, padding=padding, name=f"conv{number}", **init
-        )
+        yield layers.Conv2D(round(count * width), kernel, strides=stride, padding=padding, name=f"conv{number}", **init)
         if number <= 2 and norm == "batch":
             yield layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"norm{number}")
         if number <= 2 and norm == "lrn":
@@ -138,6 +135,16 @@ def lab3(
         yield layers.Activation("sigmoid", dtype="float32", name="sigmoid")
         # Keras' losses look through a sigmoid to its input; one more operation hides it from them.
         yield layers.Rescaling(1.0, dtype="float32", name="as_logits")
+
+
+def table(model: keras.Sequential) -> str:
+    """The network layer by layer: name, kind, output shape, parameters."""
+    lines = [f"{'layer':<10}{'kind':<28}{'output':<18}{'parameters':>12}"]
+    for layer in model.layers:
+        shape = " x ".join(str(side) for side in layer.output.shape[1:])
+        lines.append(f"{layer.name:<10}{type(layer).__name__:<28}{shape:<18}{layer.count_params():>12,}")
+    lines.append(f"{'in all':<56}{model.count_params():>12,}")
+    return "\n".join(lines)
 
 
 @dataclass(frozen=True)

@@ -139,7 +139,7 @@ def petals(count: int, inner: float, outer: float, sharp: float = 1.0) -> Callab
 
     def distance(u: Field, v: Field) -> Field:
         swing = np.abs(np.cos(count / 2 * np.arctan2(v, u))) ** sharp
-        return (np.hypot(u, v) - inner - (outer - inner) * swing) * 0.7
+        return (np.float32(0.7) * (np.hypot(u, v) - inner - (outer - inner) * swing)).astype("float32")
 
     return distance
 
@@ -150,7 +150,7 @@ def spiral(turns: float, radius: float, width: float) -> Callable[[Field, Field]
     def distance(u: Field, v: Field) -> Field:
         r = np.hypot(u, v)
         phase = (turns * r / radius - np.arctan2(v, u) / (2 * np.pi)) % 1.0
-        return np.maximum(np.abs(phase - 0.5) * radius / turns - width, r - radius)
+        return np.maximum(np.abs(phase - 0.5) * np.float32(radius / turns) - width, r - radius).astype("float32")
 
     return distance
 
@@ -167,7 +167,11 @@ FLOWER_CLASSES: dict[str, list[Part]] = {
         ("third", spiral(2.5, 0.72, 0.035)),
         ("accent", ellipse(0, 0, 0.12, 0.12)),
     ],
-    "sunflower": [("main", petals(22, 0.5, 0.95)), ("third", ellipse(0, 0, 0.5, 0.5)), ("accent", ring(0, 0, 0.3, 0.03))],
+    "sunflower": [
+        ("main", petals(22, 0.5, 0.95)),
+        ("third", ellipse(0, 0, 0.5, 0.5)),
+        ("accent", ring(0, 0, 0.3, 0.03)),
+    ],
     "tulip": [
         ("third", box(0.0, 0.7, 0.05, 0.35)),
         ("main", ellipse(0.0, 0.05, 0.48, 0.5)),
@@ -179,7 +183,15 @@ FLOWER_CLASSES: dict[str, list[Part]] = {
 
 
 PETAL_COLORS = np.array(
-    [[1, 1, 0.95], [1, 0.85, 0.1], [0.95, 0.5, 0.1], [0.85, 0.1, 0.15], [0.95, 0.55, 0.7], [0.5, 0.2, 0.6], [0.35, 0.2, 0.1]],
+    [
+        [1, 1, 0.95],
+        [1, 0.85, 0.1],
+        [0.95, 0.5, 0.1],
+        [0.85, 0.1, 0.15],
+        [0.95, 0.55, 0.7],
+        [0.5, 0.2, 0.6],
+        [0.35, 0.2, 0.1],
+    ],
     "float32",
 )
 GROUND_COLORS = np.array(
@@ -191,7 +203,6 @@ FLOWERS = Kit(FLOWER_CLASSES, PETAL_COLORS, GROUND_COLORS, scale=(0.65, 0.95), s
 
 
 # --- Painting -----------------------------------------------------------------------------------
-
 
 
 def _over(canvas: Field, distance: Field, color: Field, pixel: float) -> None:
@@ -258,9 +269,7 @@ def _paint(kit: Kit, name: str, count: int, size: int, rng: np.random.Generator)
     return np.clip((canvas * light + noise) * 255, 0, 255).astype("uint8")
 
 
-def draw(
-    kit: Kit, count: int, size: int, seed: int
-) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def draw(kit: Kit, count: int, size: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """`count` labelled pictures in balanced, shuffled classes.
 
     >>> images, labels = draw(OBJECTS, count=20, size=32, seed=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +39,7 @@ STYLE: dict[str, Any] = {
 
 
 def _figure(width: float, height: float, columns: int = 1, rows: int = 1) -> tuple[Figure, Any]:
-    with plt.rc_context(STYLE):
+    with plt.rc_context(STYLE):  # type: ignore[arg-type]
         return plt.subplots(rows, columns, figsize=(width, height), layout="constrained")
 
 
@@ -87,7 +88,7 @@ def curves(
         right.plot(places, reference, color=GREY, linestyle="--", linewidth=1.3)
         _label_end(right, places[-1], reference[-1], reference_name, GREY)
     if mark_rate_cuts:
-        for before, after in zip(history, history[1:], strict=False):
+        for before, after in itertools.pairwise(history):
             if after["learning_rate"] < before["learning_rate"] * 0.99:
                 left.axvline(after["epoch"], color=GREEN, linestyle=":", linewidth=1)
                 top = left.get_ylim()[1]
@@ -178,6 +179,25 @@ def effects(
     ax.set_yticks(places, names)
     ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     ax.set(xlabel=unit, ylim=(-0.6, len(names) - 0.4))
+    ax.set_title(title)
+    return fig
+
+
+def lines(series: Mapping[str, Sequence[float]], title: str, x: str, y: str) -> Figure:
+    """Several curves over their places, each named at its end; names are moved apart."""
+    fig, ax = _figure(9, 4.4)
+    ends = sorted(series, key=lambda name: series[name][-1])
+    low, high = min(map(min, series.values())), max(map(max, series.values()))
+    gap, place = (high - low) * 0.06, -np.inf
+    styles = ["-", "--", ":"]
+    for number, name in enumerate(ends):
+        values = series[name]
+        (drawn,) = ax.plot(range(1, len(values) + 1), values, linestyle=styles[number // 6 % 3])
+        place = max(values[-1], place + gap)
+        ax.annotate(name, (len(values) * 1.02, place), color=drawn.get_color(), va="center", fontsize=9)
+    longest = max(map(len, series.values()))
+    ax.set(xlabel=x, ylabel=y, xlim=(0.9, longest * 1.18))
+    ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     ax.set_title(title)
     return fig
 

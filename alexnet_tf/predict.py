@@ -27,24 +27,31 @@ def find_model(name: str | None, store: Path | str | None = None) -> tuple[Path,
     else:
         trained = [run for run in runs.listing(store) if run.finished and run.weights.exists()]
         if not trained:
-            raise LabError("No trained model is here: train one first, for example 'python -m alexnet_tf train cifar10-bn64'.")
+            raise LabError(
+                "No trained model is here: train one first, for example 'python -m alexnet_tf train cifar10-bn64'."
+            )
         run = max(trained, key=lambda run: run.weights.stat().st_mtime)
     if not run.weights.exists():
         raise LabError(f"The weights of {run} are not here: make them again with 'train {run.recipe} --fresh'.")
     return run.weights, run.record["class_names"]
 
 
-def predict(
-    images: Sequence[str], name: str | None = None, store: Path | str | None = None, top: int = 5
-) -> list[dict[str, Any]]:
-    """The best classes of each image file with the network's confidence."""
+def load(path: Path) -> Any:
+    """A saved network for use: uint8 images of any size in, probabilities out."""
     import alexnet_tf.layers
     import alexnet_tf.pipeline  # noqa: F401  (both register the layers that a saved model needs)
     from alexnet_tf.quiet import keras
 
+    return keras.saving.load_model(path, compile=False)
+
+
+def predict(
+    images: Sequence[str], name: str | None = None, store: Path | str | None = None, top: int = 5
+) -> list[dict[str, Any]]:
+    """The best classes of each image file with the network's confidence."""
     pixels = [read_image(path) for path in images]  # a wrong path is told before a model is loaded
     path, names = find_model(name, store)
-    model = keras.saving.load_model(path, compile=False)
+    model = load(path)
     rows = []
     for image, file in zip(pixels, images, strict=True):
         confidence = np.asarray(model(image[None], training=False))[0]

@@ -124,14 +124,30 @@ class Recipe:
 
 
 ABOUT = ("name", "source", "title", "parameters", "given", "inferred", "budgets")
-DEFAULTS = {
-    item.name: item.default for item in dataclasses.fields(Recipe) if item.default is not dataclasses.MISSING
-}
+DEFAULTS = {item.name: item.default for item in dataclasses.fields(Recipe) if item.default is not dataclasses.MISSING}
 
 
 def choose_budget(recipe: Recipe, budget: str) -> Budget:
     """The budget of a recipe by name, or a sentence saying which it has."""
     return recipe.budgets[choose(f"budget (recipe {recipe.name})", budget, recipe.budgets)]
+
+
+def table(name: str, budget: str) -> str:
+    """Every field of a recipe at a budget, with its mark and what the budget changed.
+
+    >>> print(table("cifar10-bn64", "laptop").splitlines()[2])
+    batch_size          32                given
+    """
+    recipe = get(name)
+    before, now = recipe.fields(), recipe.at(budget).fields()
+    lines = [f"{'field':<20}{'value':<18}mark"]
+    for field_name in sorted(now):
+        mark = recipe.mark(field_name)
+        if now[field_name] != before.get(field_name):
+            was = before.get(field_name, "the architecture's own")
+            mark = f"changed by {budget}; {mark}: {was}" if field_name in before else f"changed by {budget}"
+        lines.append(f"{field_name:<20}{now[field_name]!s:<18}{mark}")
+    return "\n".join(lines)
 
 
 def parse_value(text: str) -> Any:
@@ -260,7 +276,9 @@ LAB_QUICK = {
 }
 
 
-def _lab(name: str, title: str, parameters: int, given: str = "", inferred: str = "", **changes: Any) -> Recipe:
+def _lab(
+    name: str, title: str, parameters: int, changes: Mapping[str, Any], given: str = "", inferred: str = ""
+) -> Recipe:
     """One variant of Lab 3: the base with some fields changed."""
     base = Recipe(
         name=name,
@@ -278,8 +296,8 @@ def _lab(name: str, title: str, parameters: int, given: str = "", inferred: str 
         momentum=0.95,
         l2=5e-4,
         options={"dropout": 0.5, "norm": "batch"},
-        given="model dataset image_size epochs batch_size loss options.dropout options.norm " + given,
-        inferred="optimizer learning_rate momentum l2 resize_first keep decay plateau augment train_images "
+        given="model dataset image_size epochs batch_size options.dropout options.norm " + given,
+        inferred="loss optimizer learning_rate momentum l2 resize_first keep decay plateau augment train_images "
         + "drop_remainder interpolation precision "
         + inferred,
         budgets={
@@ -292,42 +310,40 @@ def _lab(name: str, title: str, parameters: int, given: str = "", inferred: str 
 
 
 LAB = (
-    _lab("lab-base", "Lab 3's AlexNet at 227 px", 58_323_722),
+    _lab("lab-base", "Lab 3's AlexNet at 227 px", 58_323_722, {}),
     _lab(
-        "lab-4conv", "Without the fifth convolution", 57_438_730, given="options.convolutions",
-        **{"options.convolutions": 4},
+        "lab-4conv", "Without the fifth convolution", 57_438_730,
+        {"options.convolutions": 4}, given="options.convolutions",
     ),
     _lab(
-        "lab-3conv", "With three convolutions", 56_111_370, given="options.convolutions",
-        **{"options.convolutions": 3},
+        "lab-3conv", "With three convolutions", 56_111_370,
+        {"options.convolutions": 3}, given="options.convolutions",
     ),
     _lab(
-        "lab-2fc", "Without the second dense layer", 41_542_410, given="options.dense_layers",
-        **{"options.dense_layers": 2},
+        "lab-2fc", "Without the second dense layer", 41_542_410,
+        {"options.dense_layers": 2}, given="options.dense_layers",
     ),
     # The source names a sigmoid and no loss; a different loss is tried in a later section, so
     # cross-entropy, applied to what the sigmoid puts out, is what its code most likely did.
     _lab(
         "lab-1fc", "With the last dense layer only, sigmoid outputs", 3_840_906,
-        given="options.dense_layers options.head", inferred="loss",
-        **{"options.dense_layers": 1, "options.head": "sigmoid", "options.dropout": 0.0},
+        {"options.dense_layers": 1, "options.head": "sigmoid", "options.dropout": 0.0},
+        given="options.dense_layers options.head",
     ),
     _lab(
-        "lab-4fc", "With one more dense layer", 75_105_034, given="options.dense_layers",
-        **{"options.dense_layers": 4},
+        "lab-4fc", "With one more dense layer", 75_105_034,
+        {"options.dense_layers": 4}, given="options.dense_layers",
     ),
     _lab(
-        "lab-leaky", "LeakyReLU everywhere", 58_323_722, given="options.activation",
-        **{"options.activation": "leaky"},
+        "lab-leaky", "LeakyReLU everywhere", 58_323_722,
+        {"options.activation": "leaky"}, given="options.activation",
     ),
-    _lab("lab-bce", "Binary cross-entropy in place of cross-entropy", 58_323_722, loss="bce"),
+    _lab("lab-bce", "Binary cross-entropy in place of cross-entropy", 58_323_722, {"loss": "bce"}, given="loss"),
     _lab(
         "lab-best", "Three convolutions and binary cross-entropy", 56_111_370,
-        given="options.convolutions optimizer learning_rate momentum l2", loss="bce",
-        **{"options.convolutions": 3},
+        {"options.convolutions": 3, "loss": "bce"},
+        given="options.convolutions optimizer learning_rate momentum l2 loss",
     ),
 )  # fmt: skip
 
-RECIPES: dict[str, Recipe] = {
-    recipe.name: recipe for recipe in (FLOWERS_LRN, FLOWERS_LRN_DECAY, CIFAR10_BN64, *LAB)
-}
+RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (FLOWERS_LRN, FLOWERS_LRN_DECAY, CIFAR10_BN64, *LAB)}

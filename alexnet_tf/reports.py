@@ -34,6 +34,7 @@ class Report:
 
     @property
     def ok(self) -> bool:
+        """Whether every cell ran."""
         return not self.error
 
 
@@ -81,7 +82,7 @@ def _engine(progress: _Progress) -> str:
     """Register a papermill engine that tells `progress` about each cell."""
     from papermill.engines import NBClientEngine, papermill_engines
 
-    class Engine(NBClientEngine):  # type: ignore[misc]
+    class Engine(NBClientEngine):
         @classmethod
         def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **kwargs: Any) -> Any:
             begin = nb_man.cell_start
@@ -121,7 +122,9 @@ def execute(name: str, source: Path, target: Path, parameters: dict[str, Any], p
             execution_timeout=CELL_TIMEOUT[parameters["budget"]],
         )
     except papermill.PapermillExecutionError as failure:
-        error = f"cell {failure.exec_count}: {failure.ename}: {failure.evalue.splitlines()[0] if failure.evalue else ''}"
+        error = (
+            f"cell {failure.exec_count}: {failure.ename}: {failure.evalue.splitlines()[0] if failure.evalue else ''}"
+        )
     except (OSError, RuntimeError, TimeoutError) as failure:
         error = f"{type(failure).__name__}: {failure}"
     report = Report(name, title_of(source), time.monotonic() - began, error)
@@ -196,7 +199,7 @@ def make(budget: str, only: Sequence[str] = (), fresh: bool = False, folder: Pat
         parameters = {"budget": budget, "fresh": fresh}
         report = execute(name, known[name], partial, parameters, progress)
         if partial.exists():  # not when the kernel never started
-            os.replace(partial, target)
+            partial.replace(target)
             render(target)
         done.append(report)
         index(folder, budget, done)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import io
 import json
 import math
-import os
 import sys
 import time
 from collections.abc import Mapping
@@ -90,7 +89,7 @@ def make_preprocess(recipe: Recipe) -> Preprocess:
 # --- Callbacks ----------------------------------------------------------------------------------
 
 
-class Diverged(LabError):
+class DivergedError(LabError):
     """The loss is no number any more."""
 
 
@@ -107,7 +106,7 @@ class StopOnNaN(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         loss = float((logs or {}).get("loss", 0.0))
         if not math.isfinite(loss):
-            raise Diverged(
+            raise DivergedError(
                 f"The loss became {loss} at step {batch + 1} of epoch {self.epoch + 1}. The weights after epoch "
                 f"{self.epoch} are kept in {self.run.state}. Try a smaller rate: --set learning_rate=..."
             )
@@ -154,17 +153,18 @@ class SaveState(keras.callbacks.Callback):
         plateau = None
         if self.plateau and self.history:
             plateau = {"best": float(self.plateau.best), "wait": int(self.plateau.wait)}
+        seconds = self.seconds + time.perf_counter() - self.started
         about = {
             "variables": len(variables),
             "history": self.history,
             "best": self.best,
-            "seconds": self.seconds + time.perf_counter() - self.started,
+            "seconds": seconds,
             "plateau": plateau,
         }
         content = io.BytesIO()
         np.savez(content, about=json.dumps(about), **{f"v{i}": value for i, value in enumerate(variables)})
         write_atomically(self.run.state, content.getvalue())
-        done = {"epochs": len(self.history), "minutes": about["seconds"] / 60}
+        done = {"epochs": len(self.history), "minutes": seconds / 60}
         write_atomically(self.run.scratch / "begun.json", json.dumps({**self.begun, **done}).encode())
 
     def on_train_begin(self, logs: Any = None) -> None:
@@ -246,7 +246,7 @@ def train(
         if changed:
             raise LabError(f"{run} is of an older recipe ({'; '.join(changed)}): train it anew with --fresh.")
         return run
-    begun = {
+    begun: dict[str, Any] = {
         "name": name,
         "budget": budget,
         "seed": seed,
@@ -365,7 +365,7 @@ def _finish(run: Run, recipe: Recipe, splits: datasets.Splits, model: keras.Sequ
     run.scratch.mkdir(parents=True, exist_ok=True)
     partial = run.weights.with_name("part.keras")
     exported(model, preprocess, recipe).save(partial)
-    os.replace(partial, run.weights)
+    partial.replace(run.weights)
     seconds = begun.pop("seconds")
     now = datetime.now(UTC).isoformat(timespec="seconds")
     begun["provenance"].update(minutes=round(seconds / 60, 3), finished=now)

@@ -108,5 +108,3 @@ def scorecard(store: Path | str | None = None, claims: Iterable[Claim] = CLAIMS)
 def as_rows(verdicts: Iterable[Verdict]) -> list[dict[str, object]]:
     """The rows of ``scorecard --json``."""
     return [asdict(verdict) for verdict in verdicts]
-
-
