@@ -1,6 +1,6 @@
 # A bare `make` prints the targets. Everything runs inside .venv, which any target creates when needed.
 .DEFAULT_GOAL := help
-.PHONY: help setup reports test lint nbval lab clean
+.PHONY: help setup reports test lint nbval refresh picture lab clean
 
 # The first interpreter of a supported version; say PYTHON=... to choose another.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
@@ -34,6 +34,13 @@ lint: setup  ## Lint, format and type checks alone
 
 nbval: setup  ## Notebook regression tests alone: every kept output must come out again
 	@"$(PY)" -m pytest -c tests/nbval.ini --rootdir . notebooks
+
+refresh: setup  ## Execute the notebooks and keep the outputs that nbval compares
+	@"$(PY)" tests/refresh_notebooks.py
+
+picture: setup  ## Draw the README's picture anew
+	@"$(PY)" -c "from alexnet_tf import models, plots; \
+	plots.diagram(models.build('alexnet-lrn'), 'AlexNet as source A builds it').savefig('reports/alexnet.png', dpi=90)"
 
 lab: setup  ## Open JupyterLab on the notebooks
 	@"$(PY)" -m jupyterlab --notebook-dir notebooks

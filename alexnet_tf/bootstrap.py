@@ -40,11 +40,10 @@ def check_disk(folder, free_gb=None):
 
 
 def fingerprint(root):
-    """What the environment was made from: lock, project file, place and Python version."""
+    """What the environment was made from: lock, place and Python version."""
     digest = hashlib.sha256()
-    for name in ("requirements.lock", "pyproject.toml"):
-        with open(os.path.join(root, name), "rb") as file:
-            digest.update(file.read())
+    with open(os.path.join(root, "requirements.lock"), "rb") as file:
+        digest.update(file.read())
     digest.update(("%s %s" % (root, sys.version)).encode())
     return digest.hexdigest()
 

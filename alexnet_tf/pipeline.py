@@ -60,11 +60,10 @@ class Preprocess(keras.layers.Layer):
         return self.resize(images) if self.resize_first else images
 
     def after_augmentation(self, images: Any) -> Any:
-        if self.standardize == "rescale":
-            images = images / 255.0
-        elif self.standardize == "symmetric":
-            images = images / 127.5 - 1.0
-        else:  # as tf.image.per_image_standardization: a flat image must not divide by zero
+        images = images / 255.0
+        if self.standardize == "symmetric":
+            images = images * 2.0 - 1.0
+        elif self.standardize == "per_image":  # as TensorFlow's: a flat image must not divide by zero
             mean = ops.mean(images, axis=(1, 2, 3), keepdims=True)
             deviation = ops.std(images, axis=(1, 2, 3), keepdims=True)
             pixels = ops.cast(ops.prod(ops.shape(images)[1:]), "float32")
@@ -162,7 +161,7 @@ def _decode(file: tf.Tensor, preprocess: Preprocess) -> tf.Tensor:
     image = tf.io.decode_image(tf.io.read_file(file), channels=3, expand_animations=False)
     image.set_shape([None, None, 3])
     size = (preprocess.size, preprocess.size)
-    return tf.image.resize(image, size, method=preprocess.interpolation)
+    return tf.cast(tf.image.resize(image, size, method=preprocess.interpolation), tf.float32)
 
 
 def _fetch(split: Split, classes: int, preprocess: Preprocess) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
@@ -218,6 +217,12 @@ def training_stream(
 def steps_per_epoch(images: int, batch_size: int, drop_remainder: bool) -> int:
     """Batches in an epoch."""
     return images // batch_size if drop_remainder else -(-images // batch_size)
+
+
+def arrays(split: Split, preprocess: Preprocess) -> np.ndarray:
+    """All images of a split, preprocessed, in memory: for models that are no networks."""
+    batches = [np.asarray(images) for images, _ in evaluation_stream(split, 1, preprocess)]
+    return np.concatenate(batches)
 
 
 def evaluation_stream(split: Split, classes: int, preprocess: Preprocess, batch_size: int = 250) -> tf.data.Dataset:

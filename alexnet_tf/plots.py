@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     import keras
 
     from alexnet_tf.verdicts import Verdict
+
+P = ParamSpec("P")
 
 # Okabe and Ito's palette: told apart by colour-blind readers and in grey.
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
@@ -38,11 +41,37 @@ STYLE: dict[str, Any] = {
 }
 
 
+def _styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
+    """Draw in the laboratory's style without changing the reader's own settings."""
+
+    @functools.wraps(draw)
+    def drawn(*args: P.args, **kwargs: P.kwargs) -> Figure:
+        with plt.rc_context(STYLE):  # type: ignore[arg-type]
+            return draw(*args, **kwargs)
+
+    return drawn
+
+
 def _figure(width: float, height: float, columns: int = 1, rows: int = 1) -> tuple[Figure, Any]:
-    with plt.rc_context(STYLE):  # type: ignore[arg-type]
-        return plt.subplots(rows, columns, figsize=(width, height), layout="constrained")
+    return plt.subplots(rows, columns, figsize=(width, height), layout="constrained")
 
 
+def _name_ends(ax: Axes, ends: Mapping[str, tuple[float, float, str]]) -> None:
+    """Write each name beside the end (x, y, colour) of its curve, moved apart where they would overlap."""
+    from sklearn.isotonic import IsotonicRegression
+
+    low, high = ax.get_ylim()
+    names = sorted(ends, key=lambda name: ends[name][1])
+    steps = np.arange(len(names)) * (high - low) / 18  # a line of text each, roughly
+    wanted = [ends[name][1] for name in names]
+    places = IsotonicRegression().fit_transform(np.arange(len(names)), wanted - steps) + steps
+    for place, name in zip(places, names, strict=True):
+        x, _, color = ends[name]
+        ax.annotate(name, (x, place), xytext=(6, 0), textcoords="offset points", color=color, va="center", fontsize=9)
+    ax.set_ylim(min(low, places[0]), max(high, places[-1]))
+
+
+@_styled
 def images(pictures: Sequence[NDArray[Any]], titles: Sequence[str], title: str = "", columns: int = 8) -> Figure:
     """Pictures in a grid, each with its name above; small ones are shown pixel by pixel."""
     rows = -(-len(pictures) // columns)
@@ -57,10 +86,7 @@ def images(pictures: Sequence[NDArray[Any]], titles: Sequence[str], title: str =
     return fig
 
 
-def _label_end(ax: Axes, x: float, y: float, text: str, color: str) -> None:
-    ax.annotate(text, (x, y), xytext=(5, 0), textcoords="offset points", color=color, va="center", fontsize=10)
-
-
+@_styled
 def curves(
     history: Sequence[Mapping[str, float]],
     title: str,
@@ -73,20 +99,21 @@ def curves(
     fig, (left, right) = _figure(11, 3.8, columns=2)
     epochs = [row["epoch"] for row in history]
     for ax, key in (left, "loss"), (right, "accuracy"):
+        ends = {}
         for prefix, name, color in ("", "training", ORANGE), ("val_", monitored, BLUE):
             values = [row[prefix + key] for row in history]
             ax.plot(epochs, values, color=color, marker="o" if len(epochs) < 30 else None, markersize=3.5)
-            _label_end(ax, epochs[-1], values[-1], name, color)
-        ax.set(xlabel="epoch", xlim=(min(epochs) - 0.3, epochs[-1] + 0.18 * len(epochs)))
-        ax.set_title(key)
+            ends[name] = (epochs[-1], values[-1], color)
+        ax.set(xlabel="epoch", title=key, xlim=(min(epochs) - 0.3, epochs[-1] * 1.2))
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if key == "accuracy" and isinstance(reference, (int, float)):
+            ax.axhline(reference, color=GREY, linestyle="--", linewidth=1)
+            ends[f"{reference_name} {reference:.1%}"] = (epochs[-1], reference, GREY)
+        elif key == "accuracy" and isinstance(reference, Sequence):
+            ax.plot(range(1, len(reference) + 1), reference, color=GREY, linestyle="--", linewidth=1.3)
+            ends[reference_name] = (epochs[-1], reference[-1], GREY)
+        _name_ends(ax, ends)
     right.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    if isinstance(reference, (int, float)):
-        right.axhline(reference, color=GREY, linestyle="--", linewidth=1)
-        right.text(min(epochs), reference, f"{reference_name} {reference:.2%}", color=GREY, va="bottom", fontsize=9)
-    elif reference is not None:
-        places = np.arange(1, len(reference) + 1)
-        right.plot(places, reference, color=GREY, linestyle="--", linewidth=1.3)
-        _label_end(right, places[-1], reference[-1], reference_name, GREY)
     if mark_rate_cuts:
         for before, after in itertools.pairwise(history):
             if after["learning_rate"] < before["learning_rate"] * 0.99:
@@ -97,6 +124,7 @@ def curves(
     return fig
 
 
+@_styled
 def confusion(matrix: NDArray[np.integer], class_names: Sequence[str], title: str) -> Figure:
     """A confusion matrix as a heat map; the diagonal is right."""
     import seaborn as sns
@@ -116,9 +144,9 @@ def confusion(matrix: NDArray[np.integer], class_names: Sequence[str], title: st
         annot_kws={"fontsize": 9},
         ax=ax,
     )
-    ax.set(xlabel="predicted", ylabel="true")
+    ax.set(xlabel="predicted", ylabel="true", title=title)
     ax.tick_params(axis="x", rotation=45)
-    ax.set_title(title)
+    ax.tick_params(axis="y", rotation=0)
     return fig
 
 
@@ -128,34 +156,37 @@ KINDS = {
     "MaxPooling2D": ("pooling", GREEN),
     "BatchNormalization": ("normalization", PURPLE),
     "LocalResponseNormalization": ("normalization", PURPLE),
-    "Dropout": ("dropout", GREY),
 }
 
 
+@_styled
 def diagram(model: keras.Sequential, title: str) -> Figure:
     """The network as boxes: height is the side of the map, width its channels (both by their roots)."""
     shown = [layer for layer in model.layers if type(layer).__name__ in KINDS]
-    fig, ax = _figure(12, 3.6)
+    largest = max(layer.output.shape[1] for layer in shown if len(layer.output.shape) == 4)
+    fig, ax = _figure(12, 3.4)
     ax.axis("off")
-    left, seen = 0.0, set()
+    left, seen = 0.0, {}
     for layer in shown:
         kind, color = KINDS[type(layer).__name__]
         shape = layer.output.shape[1:]
-        side = shape[0] if len(shape) == 3 else 1
-        width, height = 0.25 + np.sqrt(shape[-1]) / 22, 0.5 + np.sqrt(side) * 0.75
-        ax.add_patch(Rectangle((left, -height / 2), width, height, color=color, alpha=0.85, label=None, linewidth=0))
-        size = "×".join(str(part) for part in shape)
-        ax.text(left + width / 2, -height / 2 - 0.3, layer.name, ha="right", va="top", fontsize=9, rotation=45)
-        ax.text(left + width / 2, height / 2 + 0.2, size, ha="left", va="bottom", fontsize=8, rotation=45, color=GREY)
-        left += width + 0.35
-        seen.add((kind, color))
-    for place, (kind, color) in enumerate(sorted(seen)):
-        ax.text(place * left / 5, 8.3, f"■ {kind}", color=color, fontsize=10)
-    ax.set(xlim=(-0.6, left + 0.6), ylim=(-8, 9))
-    fig.suptitle(f"{title}: {model.count_params():,} parameters", x=0.01, ha="left", fontsize=12)
+        side = shape[0] if len(shape) == 3 else 0
+        width, height = 0.25 + np.sqrt(shape[-1]) / 20, 0.5 + 5.5 * np.sqrt(side / largest)
+        ax.add_patch(Rectangle((left, -height / 2), width, height, color=color, linewidth=0))
+        size = " × ".join(str(part) for part in shape)
+        centre = left + width / 2
+        ax.text(centre, -height / 2 - 0.25, layer.name, ha="right", va="top", fontsize=9, rotation=45)
+        ax.text(centre, height / 2 + 0.25, size, ha="left", va="bottom", fontsize=8, rotation=45, color=GREY)
+        left += width + 0.4
+        seen[kind] = color
+    for place, (kind, color) in enumerate(seen.items()):
+        ax.text(left * (0.45 + 0.15 * place), 5.6, f"■ {kind}", color=color, fontsize=10)
+    ax.set(xlim=(-0.8, left + 1.2), ylim=(-5, 6))
+    fig.suptitle(f"{title} ({model.count_params():,} parameters in all)", x=0.01, ha="left", fontsize=12)
     return fig
 
 
+@_styled
 def effects(
     names: Sequence[str],
     means: Sequence[float],
@@ -178,27 +209,23 @@ def effects(
         ax.legend(loc="lower right", fontsize=9)
     ax.set_yticks(places, names)
     ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    ax.set(xlabel=unit, ylim=(-0.6, len(names) - 0.4))
-    ax.set_title(title)
+    ax.set(xlabel=unit, ylim=(-0.6, len(names) - 0.4), title=title)
     return fig
 
 
+@_styled
 def lines(series: Mapping[str, Sequence[float]], title: str, x: str, y: str) -> Figure:
-    """Several curves over their places, each named at its end; names are moved apart."""
-    fig, ax = _figure(9, 4.4)
-    ends = sorted(series, key=lambda name: series[name][-1])
-    low, high = min(map(min, series.values())), max(map(max, series.values()))
-    gap, place = (high - low) * 0.06, -np.inf
-    styles = ["-", "--", ":"]
-    for number, name in enumerate(ends):
-        values = series[name]
+    """Several curves over their places, each named at its end."""
+    fig, ax = _figure(9, 4.6)
+    ends, styles = {}, ["-", "--", ":"]
+    for number, (name, values) in enumerate(series.items()):
         (drawn,) = ax.plot(range(1, len(values) + 1), values, linestyle=styles[number // 6 % 3])
-        place = max(values[-1], place + gap)
-        ax.annotate(name, (len(values) * 1.02, place), color=drawn.get_color(), va="center", fontsize=9)
+        ends[name] = (len(values), values[-1], drawn.get_color())
     longest = max(map(len, series.values()))
-    ax.set(xlabel=x, ylabel=y, xlim=(0.9, longest * 1.18))
+    ax.set(xlabel=x, ylabel=y, title=title, xlim=(0.9, longest * 1.15))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    ax.set_title(title)
+    _name_ends(ax, ends)
     return fig
 
 
@@ -213,6 +240,7 @@ VERDICT_COLORS = {
 }
 
 
+@_styled
 def scorecard(verdicts: Sequence[Verdict], title: str) -> Figure:
     """Every claim on a line: the source's figure, our interval, the verdict."""
     fig, ax = _figure(11, 1.2 + 0.34 * len(verdicts))
@@ -228,6 +256,7 @@ def scorecard(verdicts: Sequence[Verdict], title: str) -> Figure:
     ax.set_yticks(range(len(verdicts))[::-1], [f"{row.source}  {row.claim}" for row in verdicts], fontsize=9)
     ax.axvline(0, color="#bbbbbb", linewidth=0.8)
     ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    ax.set(xlim=(-0.2, 1.0), ylim=(-0.7, len(verdicts) - 0.3), xlabel="accuracy, or difference of accuracies")
-    ax.set_title(title)
+    ax.set(
+        xlim=(-0.2, 1.0), ylim=(-0.7, len(verdicts) - 0.3), xlabel="accuracy, or difference of accuracies", title=title
+    )
     return fig

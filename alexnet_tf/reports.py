@@ -120,6 +120,7 @@ def execute(name: str, source: Path, target: Path, parameters: dict[str, Any], p
             cwd=str(source.parent),
             progress_bar=False,
             execution_timeout=CELL_TIMEOUT[parameters["budget"]],
+            extra_arguments=["--IPKernelApp.log_level=40"],  # no warning about loopback connections
         )
     except papermill.PapermillExecutionError as failure:
         error = (

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -52,6 +53,17 @@ def write_atomically(path: Path, content: bytes) -> None:
     partial.replace(path)
 
 
+def read_arrays(path: Path, what: str) -> dict[str, np.ndarray]:
+    """The arrays of an ``.npz`` file, or a sentence about `what` when it is no whole one."""
+    import numpy as np
+
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return dict(arrays)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise LabError(f"{what} are missing or damaged: train anew with --fresh ({path}).") from error
+
+
 @dataclass(frozen=True)
 class Run:
     """One recipe at one budget with one seed; cheap to name, read when asked."""
@@ -82,13 +94,7 @@ class Run:
     @cached_property
     def outputs(self) -> dict[str, np.ndarray]:
         """Ids, labels and logits for validation and test, as ``val_ids`` ... ``test_logits``."""
-        import numpy as np
-
-        try:
-            with np.load(self.path / "outputs.npz", allow_pickle=False) as arrays:
-                return dict(arrays)
-        except (OSError, ValueError, EOFError) as error:
-            raise LabError(f"The outputs of {self} are missing or damaged: train it anew with --fresh.") from error
+        return read_arrays(self.path / "outputs.npz", f"The outputs of {self}")
 
     @property
     def recipe(self) -> str:

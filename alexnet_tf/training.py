@@ -131,14 +131,11 @@ class SaveState(keras.callbacks.Callback):
 
     def load(self) -> int:
         """Put the saved state back; return how many epochs are done."""
-        try:
-            with np.load(self.run.state, allow_pickle=False) as saved:
-                about = json.loads(str(saved["about"]))
-                values = [saved[f"v{i}"] for i in range(about["variables"])]
-        except FileNotFoundError:
+        if not self.run.state.exists():
             return 0
-        except (OSError, ValueError, KeyError, EOFError) as error:
-            raise LabError(f"The state of {self.run} is damaged: train it anew with --fresh.") from error
+        saved = runs.read_arrays(self.run.state, f"The saved weights of {self.run}")
+        about = json.loads(str(saved["about"]))
+        values = [saved[f"v{i}"] for i in range(about["variables"])]
         variables = self.variables()
         if [tuple(v.shape) for v in variables] != [value.shape for value in values]:
             raise LabError(f"The state of {self.run} belongs to another network: train it anew with --fresh.")
@@ -189,9 +186,9 @@ class SaveState(keras.callbacks.Callback):
         """Put the best weights back if the recipe keeps them; return the epoch of the weights kept."""
         if self.recipe.keep == "last":
             return len(self.history)
-        with np.load(self.run.scratch / "best.npz", allow_pickle=False) as saved:
-            for variable, name in zip(self.model.variables, saved.files, strict=True):
-                variable.assign(saved[name])
+        best = runs.read_arrays(self.run.scratch / "best.npz", f"The best weights of {self.run}")
+        for variable, value in zip(self.model.variables, best.values(), strict=True):
+            variable.assign(value)
         return 1 + max(range(len(self.history)), key=lambda i: self.history[i]["val_accuracy"])
 
 
@@ -355,7 +352,7 @@ def _finish(run: Run, recipe: Recipe, splits: datasets.Splits, model: keras.Sequ
             continue
         logits = logits_of(model, split, classes, preprocess)
         outputs.update({f"{part}_ids": split.ids, f"{part}_labels": split.labels.astype("int16")})
-        outputs[f"{part}_logits"] = logits.astype("float16")
+        outputs[f"{part}_logits"] = np.clip(logits, -65504, 65504).astype("float16")  # float16's range
         one_hot = np.eye(classes, dtype="float32")[split.labels]
         metrics[f"{part}_accuracy"] = float((logits.argmax(axis=1) == split.labels).mean())
         metrics[f"{part}_loss"] = float(make_loss(recipe)(one_hot, logits))

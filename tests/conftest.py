@@ -1,0 +1,68 @@
+"""What several tests share: a tiny training, made runs, and what to do without real data."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+
+from alexnet_tf import datasets, recipes, runs
+
+TINY = {"train_images": 48, "epochs": 2, "batch_size": 16, "options.width": 0.05, "options.dense_units": 8}
+
+
+def pytest_collection_modifyitems(items):
+    """Tests that need real data skip with a reason where there is none."""
+    absent = {name for name in ("cifar10", "flowers") if not datasets.available(name)}
+    if not absent:
+        return
+    reason = f"real data ({', '.join(sorted(absent))}) not in ALEXNET_DATA_DIR={os.environ.get('ALEXNET_DATA_DIR')}"
+    for item in items:
+        if item.get_closest_marker("data"):
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture
+def tiny_splits():
+    """Sixty random images of three classes."""
+    rng = np.random.default_rng(0)
+
+    def split(count):
+        images = rng.integers(0, 256, (count, 32, 32, 3), dtype="uint8")
+        return datasets.Split(np.arange(count).astype("int32"), np.arange(count) % 3, images)
+
+    return datasets.Splits(split(40), None, split(20), ("a", "b", "c"))
+
+
+@pytest.fixture
+def make_run(tmp_path):
+    """Write a finished run whose test answers are right in given places, and return it."""
+
+    def write(recipe, right, seed=0, budget="paper", protocol="source", overrides=None):
+        run = runs.locate(recipe, budget, seed, overrides, protocol, tmp_path)
+        right = np.asarray(right, bool)
+        labels = np.zeros(len(right), "int16")
+        logits = np.where(right[:, None], [1.0, 0.0], [0.0, 1.0]).astype("float16")
+        resolved = recipes.get(recipe).at(budget).change(overrides or {})
+        record = {
+            "format": runs.FORMAT,
+            "name": recipe,
+            "budget": budget,
+            "seed": seed,
+            "protocol": protocol,
+            "overrides": overrides or {},
+            "recipe": {
+                name: {"value": value, "mark": resolved.mark(name)} for name, value in resolved.fields().items()
+            },
+            "history": [{"epoch": 1, "loss": 1.0, "accuracy": 0.5, "val_loss": 1.0, "val_accuracy": 0.5}],
+            "metrics": {"val_accuracy": None, "test_accuracy": float(right.mean())},
+            "images": {"train": 1, "val": 0, "test": len(right)},
+            "class_names": ["right", "wrong"],
+            "provenance": {"minutes": 1.0, "backend": "tensorflow", "precision": "float32", "hardware": "made"},
+        }
+        run.path.mkdir(parents=True)
+        np.savez(run.path / "outputs.npz", test_ids=np.arange(len(right)), test_labels=labels, test_logits=logits)
+        (run.path / "record.json").write_text(json.dumps(record))
+        return run
+
+    return write

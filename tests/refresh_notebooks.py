@@ -1,0 +1,42 @@
+"""Execute the notebooks and keep the outputs that the regression tests compare, no others.
+
+Run ``make refresh`` after editing a notebook, and read the difference before committing it.
+"""
+
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+
+FLAG = "# NBVAL_CHECK_OUTPUT"
+FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
+
+
+def strip(notebook):
+    """Leave the outputs of flagged cells alone and remove everything else that running leaves behind."""
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    for number, cell in enumerate(code, start=1):
+        cell.metadata.pop("execution", None)
+        cell.execution_count = number if FLAG in cell.source else None  # nbval wants compared cells to have one
+        if FLAG not in cell.source:
+            cell.outputs = []
+        cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+        for output in cell.outputs:
+            output.pop("execution_count", None)
+    notebook.metadata = {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
+
+
+def main():
+    for path in sorted(FOLDER.glob("[0-9]*.ipynb")):
+        notebook = nbformat.read(path, as_version=4)
+        NotebookClient(notebook, timeout=900, kernel_name="python3", resources={"metadata": {"path": FOLDER}}).execute()
+        strip(notebook)
+        nbformat.write(notebook, path)
+        print(f"refreshed {path.name}")
+
+
+if __name__ == "__main__":
+    main()

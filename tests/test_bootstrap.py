@@ -1,0 +1,49 @@
+"""Set-up fails with one clear line."""
+
+import pytest
+
+from alexnet_tf import bootstrap
+
+
+@pytest.mark.parametrize("version", [(2, 7), (3, 9), (3, 10), (3, 14)])
+def test_unsupported_pythons_are_named(version):
+    with pytest.raises(bootstrap.SetupError, match=rf"Python {version[0]}\.{version[1]} is not supported"):
+        bootstrap.check_python(version)
+
+
+@pytest.mark.parametrize("version", [(3, 11), (3, 12, 1), (3, 13)])
+def test_supported_pythons_pass(version):
+    bootstrap.check_python(version)
+
+
+def test_a_full_disk_is_told_with_the_remedy(tmp_path):
+    with pytest.raises(bootstrap.SetupError, match=r"Only 0\.5 GB are free .* need 4 GB"):
+        bootstrap.check_disk(str(tmp_path), free_gb=0.5)
+    bootstrap.check_disk(str(tmp_path), free_gb=50)
+
+
+@pytest.mark.parametrize(
+    ("log", "said"),
+    [
+        ("x\nOSError: [Errno 28] No space left on device", "disk is full"),
+        ("NewConnectionError: Failed to establish a new connection", "check the network"),
+        ("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM", "does not match requirements.lock"),
+        ("something else broke\n\n", "something else broke"),
+        ("", "printed nothing"),
+    ],
+)
+def test_what_pip_prints_becomes_one_line(log, said):
+    assert said in bootstrap.explain(log)
+    assert "\n" not in bootstrap.explain(log)
+
+
+def test_a_failing_command_is_explained_from_its_log(tmp_path):
+    with pytest.raises(bootstrap.SetupError, match="check the network"):
+        bootstrap.run(["sh", "-c", "echo NewConnectionError; exit 1"], str(tmp_path / "log"))
+
+
+def test_the_environment_is_made_again_when_the_lock_changes(tmp_path):
+    (tmp_path / "requirements.lock").write_text("a")
+    before = bootstrap.fingerprint(str(tmp_path))
+    (tmp_path / "requirements.lock").write_text("b")
+    assert bootstrap.fingerprint(str(tmp_path)) != before

@@ -1,0 +1,103 @@
+"""The command line: exit status, JSON, one clear line, and light imports."""
+
+import json
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from alexnet_tf.__main__ import main
+
+TINY = ["--set", "train_images=48", "--set", "batch_size=16", "--set", "options.width=0.05"]
+
+
+def run(*words, **kwargs):
+    return subprocess.run([sys.executable, *words], capture_output=True, text=True, timeout=120, **kwargs)
+
+
+def test_importing_the_package_and_listing_load_nothing_heavy():
+    code = "import sys, alexnet_tf.__main__ as m; m.main(['list']); m.main(['runs']); print(sorted(sys.modules))"
+    done = run("-c", code)
+    assert done.returncode == 0, done.stderr
+    for heavy in ("'tensorflow'", "'keras'", "'numpy'", "'matplotlib'", "'scipy'"):
+        assert heavy not in done.stdout
+
+
+def test_list_as_json(capsys):
+    assert main(["list", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    row = {row["name"]: row for row in rows}["cifar10-bn64"]
+    assert (row["source"], row["model"], row["dataset"], row["parameters"]) == ("B", "bn64", "cifar10", 2_915_338)
+    assert row["budgets"]["paper"]["epochs"] == 20
+    assert row["budgets"]["quick"]["minutes"] > 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["train", "lab-bas"], "did you mean 'lab-base'"),
+        (["train", "lab-base", "--budget", "quik"], "did you mean 'quick'"),
+        (["train", "lab-base", "--set", "epoch=3"], "did you mean 'epochs'"),
+        (["train", "lab-base", "--set", "epochs"], "KEY=VALUE"),
+        (["reports", "--budget", "papre"], "did you mean 'paper'"),
+        (["reports", "--only", "01_flower"], "did you mean '01_flowers'"),
+        (["evaluate", "cifar-bn64"], "did you mean 'cifar10-bn64'"),
+    ],
+)
+def test_wrong_names_are_one_line_and_status_2(words, said, capsys):
+    assert main(words) == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert err.count("\n") == 1
+
+
+def test_a_wrong_flag_is_status_2(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["train", "lab-base", "--sede", "3"])
+    assert stop.value.code == 2
+
+
+def test_missing_things_are_one_line_and_status_1(capsys, tmp_path):
+    assert main(["predict", "nowhere.png", "--runs", str(tmp_path)]) == 1
+    assert main(["runs", "--runs", str(tmp_path / "none")]) == 1
+    assert main(["evaluate", "lab-base", "--runs", str(tmp_path)]) == 1
+    assert capsys.readouterr().err.count("\n") == 3
+
+
+def test_train_evaluate_runs_predict(tmp_path, capsys):
+    store = ["--runs", str(tmp_path)]
+    assert main(["train", "cifar10-bn64", *TINY, "--set", "epochs=1", *store]) == 0
+    assert "finished in" in capsys.readouterr().out
+    assert main(["train", "cifar10-bn64", *TINY, "--set", "epochs=1", *store]) == 0
+    assert "was finished already" in capsys.readouterr().out
+    assert main(["runs", "--json", *store]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["overrides"]["options.width"] == 0.05
+    assert main(["evaluate", row["path"], *store]) == 0
+    assert "precision" in capsys.readouterr().out
+    Image.fromarray(np.zeros((40, 60), "uint8")).save(tmp_path / "grey.png")
+    assert main(["predict", str(tmp_path / "grey.png"), "--json", *store]) == 0
+    (answer,) = json.loads(capsys.readouterr().out)
+    assert len(answer["top"]) == 5
+    confidences = [entry["confidence"] for entry in answer["top"]]
+    assert confidences == sorted(confidences, reverse=True)
+    assert main(["scorecard", "--json", *store]) == 0
+    assert {row["verdict"] for row in json.loads(capsys.readouterr().out)} == {"not run"}
+
+
+def test_ctrl_c_saves_and_the_same_command_goes_on(tmp_path):
+    words = ["-m", "alexnet_tf", "train", "cifar10-bn64", *TINY, "--set", "epochs=400", "--runs", str(tmp_path)]
+    with subprocess.Popen([sys.executable, *words], stderr=subprocess.PIPE, text=True) as process:
+        for line in process.stderr:
+            if "epoch 2/400" in line:
+                break
+        process.send_signal(signal.SIGINT)
+        assert "goes on from there" in process.stderr.read()
+    assert process.returncode == 130
+    done = run("-m", "alexnet_tf", "runs", "--json", "--runs", str(tmp_path))
+    (row,) = json.loads(done.stdout)
+    assert row["status"] == "unfinished"
+    assert row["epochs"] >= 2

@@ -1,0 +1,120 @@
+"""Splits, protocols, folders, and errors with a remedy."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from alexnet_tf import datasets
+from alexnet_tf.errors import LabError, UsageError
+
+
+def make_folder(base, classes=("cat", "dog"), count=3):
+    for number, name in enumerate(classes):
+        (base / name).mkdir(parents=True)
+        for i in range(count):
+            Image.new("RGB", (20 + i, 30), (number * 100, i * 50, 0)).save(base / name / f"{i}.png")
+    return base
+
+
+def test_the_honest_protocol_holds_out_a_fixed_stratified_tenth():
+    whole, honest = datasets.load("paintbox"), datasets.load("paintbox", "honest")
+    again = datasets.load("paintbox", "honest")
+    assert whole.val is None
+    assert whole.monitored is whole.test
+    assert len(honest.val) == len(whole.train) // 10
+    assert set(np.bincount(honest.val.labels)) == {len(honest.val) // 10}
+    assert not set(honest.val.ids) & set(honest.train.ids)
+    assert set(honest.val.ids) | set(honest.train.ids) == set(whole.train.ids)
+    np.testing.assert_array_equal(honest.val.ids, again.val.ids)
+    assert honest.monitored is honest.val
+
+
+def test_training_images_are_taken_in_proportion():
+    splits = datasets.load("paintbox", train_images=100)
+    assert set(np.bincount(splits.train.labels)) == {10}
+    with pytest.raises(LabError, match=r"between 1 and 4000 .* received 5000"):
+        datasets.load("paintbox", train_images=5000)
+
+
+def test_the_fingerprint_sees_every_pixel():
+    splits = datasets.load("paintbox", train_images=50)
+    changed = splits.train.images.copy()
+    changed[7, 3, 3, 0] ^= 1
+    other = datasets.Splits(
+        datasets.Split(splits.train.ids, splits.train.labels, changed), None, splits.test, splits.class_names
+    )
+    assert splits.fingerprint() != other.fingerprint()
+    assert splits.fingerprint() == datasets.load("paintbox", train_images=50).fingerprint()
+
+
+def test_unknown_names_get_a_hint():
+    with pytest.raises(UsageError, match="did you mean 'paintbox'"):
+        datasets.load("paintbax")
+    with pytest.raises(UsageError, match="did you mean 'honest'"):
+        datasets.load("paintbox", "honst")
+
+
+@pytest.mark.parametrize("name", ["cifar10", "flowers"])
+def test_missing_data_are_an_error_with_the_remedy(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("ALEXNET_DATA_DIR", str(tmp_path))
+    assert not datasets.available(name)
+    with pytest.raises(LabError, match=f"dataset {name} is not there.*{tmp_path.name}.*quick"):
+        datasets.load(name)
+
+
+def test_a_folder_of_class_folders(tmp_path):
+    split, names = datasets.folder(make_folder(tmp_path))
+    assert names == ("cat", "dog")
+    assert split.labels.tolist() == [0, 0, 0, 1, 1, 1]
+    assert split.image(1).shape == (30, 21, 3)
+    assert split.take([4]).files == (split.files[4],)
+
+
+def test_odd_folders_are_told(tmp_path):
+    with pytest.raises(LabError, match="There is no folder"):
+        datasets.folder(tmp_path / "nowhere")
+    with pytest.raises(LabError, match="1 class folder"):
+        datasets.folder(make_folder(tmp_path / "one", classes=("cat",)))
+    (make_folder(tmp_path / "two") / "empty").mkdir()
+    with pytest.raises(LabError, match="empty holds no image"):
+        datasets.folder(tmp_path / "two")
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "LA", "RGBA", "CMYK", "P"])
+def test_images_of_any_mode_become_rgb(mode, tmp_path):
+    path = tmp_path / ("x.tiff" if mode == "CMYK" else "x.png")
+    Image.new(mode, (7, 5)).save(path)
+    assert datasets.read_image(path).shape == (5, 7, 3)
+
+
+def test_photographs_are_turned_upright(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a quarter turn
+    Image.new("RGB", (7, 5)).save(tmp_path / "x.jpg", exif=exif)
+    assert datasets.read_image(tmp_path / "x.jpg").shape == (7, 5, 3)
+
+
+def test_what_is_no_image_is_told(tmp_path):
+    (tmp_path / "x.jpg").write_text("no image")
+    with pytest.raises(LabError, match="can't be read as an image"):
+        datasets.read_image(tmp_path / "x.jpg")
+    with pytest.raises(LabError, match="There is no image"):
+        datasets.read_image(tmp_path / "y.jpg")
+
+
+@pytest.mark.data
+def test_cifar10_is_the_real_one():
+    splits = datasets.load("cifar10")
+    assert (len(splits.train), len(splits.test)) == (50_000, 10_000)
+    assert [splits.class_names[i] for i in splits.test.labels[:4]] == ["cat", "ship", "ship", "airplane"]
+    means = splits.train.images.reshape(-1, 3).mean(axis=0, dtype="float64") / 255
+    np.testing.assert_allclose(means, [0.4914, 0.4822, 0.4465], atol=1e-4)
+    assert set(np.bincount(splits.train.labels)) == {5000}
+
+
+@pytest.mark.data
+def test_flowers_are_a_folder_of_photographs():
+    splits = datasets.load("flowers")
+    assert (len(splits.train), len(splits.test)) == (3306, 364)
+    assert splits.class_names == ("daisy", "dandelion", "roses", "sunflowers", "tulips")
+    assert splits.train.image(0).shape[-1] == 3

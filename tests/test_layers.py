@@ -1,0 +1,82 @@
+"""Local response normalization against an independent rewrite."""
+
+import numpy as np
+import pytest
+
+from alexnet_tf.layers import LocalResponseNormalization
+from alexnet_tf.quiet import keras
+
+CONSTANTS = [
+    {"depth_radius": 5, "bias": 1.0, "alpha": 1e-4, "beta": 0.75},  # source A
+    {"depth_radius": 2, "bias": 2.0, "alpha": 1e-4, "beta": 0.75},  # the 2012 paper
+    {"depth_radius": 1, "bias": 0.5, "alpha": 1.0, "beta": 0.5},  # strong, so that errors show
+    {"depth_radius": 0, "bias": 1.0, "alpha": 0.1, "beta": 1.0},  # no neighbours
+]
+
+
+def by_hand(x, depth_radius, bias, alpha, beta):
+    """The equation, one channel at a time, in float64."""
+    out = np.empty(x.shape)
+    for c in range(x.shape[-1]):
+        window = x[..., max(0, c - depth_radius) : c + depth_radius + 1].astype("float64")
+        out[..., c] = x[..., c] / (bias + alpha * (window**2).sum(axis=-1)) ** beta
+    return out
+
+
+@pytest.mark.parametrize("constants", CONSTANTS)
+def test_both_ways_equal_the_equation(constants):
+    x = np.random.default_rng(0).normal(0, 3, (2, 3, 4, 12)).astype("float32")
+    layer = LocalResponseNormalization(**constants)
+    expected = by_hand(x, **constants)
+    np.testing.assert_allclose(np.asarray(layer(x)), expected, rtol=2e-5, atol=2e-6)
+    np.testing.assert_allclose(np.asarray(layer._portable(x)), expected, rtol=2e-5, atol=2e-6)
+
+
+def test_bfloat16_keeps_its_type_and_float32_arithmetic():
+    x = np.random.default_rng(0).normal(0, 3, (1, 2, 2, 8)).astype("float32")
+    layer = LocalResponseNormalization(2, 2.0, dtype="mixed_bfloat16")
+    y = layer(keras.ops.cast(x, "bfloat16"))
+    assert keras.backend.standardize_dtype(y.dtype) == "bfloat16"
+    np.testing.assert_allclose(np.asarray(keras.ops.cast(y, "float32")), by_hand(x, 2, 2.0, 1e-4, 0.75), rtol=0.02)
+
+
+def test_gradients_flow():
+    import tensorflow as tf
+
+    layer = LocalResponseNormalization(1, 1.0, 1.0, 0.5)
+    x = tf.constant(np.random.default_rng(1).normal(size=(1, 1, 1, 5)), tf.float32)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        total = tf.reduce_sum(layer(x))
+    step = 1e-3
+    bump = np.zeros(x.shape, "float32")
+    bump[..., 2] = step
+    numeric = (by_hand(x.numpy() + bump, 1, 1, 1, 0.5) - by_hand(x.numpy() - bump, 1, 1, 1, 0.5)).sum() / (2 * step)
+    assert tape.gradient(total, x).numpy()[..., 2].item() == pytest.approx(numeric, rel=1e-2)
+
+
+def test_config_and_shape_survive():
+    layer = LocalResponseNormalization(depth_radius=2, bias=2.0, name="norm1")
+    again = LocalResponseNormalization.from_config(layer.get_config())
+    assert again.get_config() == layer.get_config()
+    assert layer.compute_output_shape((None, 5, 5, 7)) == (None, 5, 5, 7)
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        ({"depth_radius": -1}, "received -1"),
+        ({"depth_radius": 2.5}, "received 2.5"),
+        ({"depth_radius": True}, "received True"),
+        ({"bias": 0}, "received 0"),
+        ({"alpha": -1e-4}, "received -0.0001"),
+    ],
+)
+def test_bad_constants_say_what_they_received(bad, said):
+    with pytest.raises(ValueError, match=said):
+        LocalResponseNormalization(**bad)
+
+
+def test_flat_inputs_are_refused():
+    with pytest.raises(ValueError, match=r"expected images .* received \(2, 8\)"):
+        LocalResponseNormalization()(np.ones((2, 8), "float32"))

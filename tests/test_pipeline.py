@@ -1,0 +1,186 @@
+"""The pipeline: equal eagerly and in a parallel stream, bit for bit, one draw an image."""
+
+import numpy as np
+import pytest
+import scipy.ndimage
+import tensorflow as tf
+from PIL import Image
+
+from alexnet_tf import datasets, pipeline
+from alexnet_tf.errors import LabError, UsageError
+from alexnet_tf.pipeline import Preprocess
+from alexnet_tf.quiet import keras
+
+AMOUNTS = {"flip": 0.5, "crop": 4, "shift": 0.2, "zoom": 0.2, "shear": 10.0, "rotation": 15.0}
+SEED = np.array([7, 3])
+
+
+def some_images(count=6, size=16):
+    return np.random.default_rng(0).integers(0, 256, (count, size, size, 3)).astype("float32")
+
+
+@pytest.mark.parametrize("name", AMOUNTS)
+def test_each_augmentation_is_the_same_eagerly_and_in_a_parallel_map(name):
+    images = some_images()
+    eager = pipeline.augment(images, {name: AMOUNTS[name]}, SEED).numpy()
+    stream = tf.data.Dataset.from_tensors(images).repeat(4)
+    stream = stream.map(lambda x: pipeline.augment(x, {name: AMOUNTS[name]}, SEED), num_parallel_calls=tf.data.AUTOTUNE)
+    for batch in stream.as_numpy_iterator():
+        np.testing.assert_array_equal(batch, eager)
+    assert eager.shape == images.shape
+    assert not np.array_equal(eager, images)
+
+
+@pytest.mark.parametrize("name", AMOUNTS)
+def test_each_image_has_its_own_draw(name):
+    same = np.repeat(some_images(1), 12, axis=0)
+    moved = pipeline.augment(same, {name: AMOUNTS[name]}, SEED).numpy()
+    assert any(not np.array_equal(moved[0], other) for other in moved[1:])
+
+
+def test_flip_mirrors_about_half_of_the_images():
+    images = some_images(200)
+    moved = pipeline.augment(images, {"flip": 0.5}, SEED).numpy()
+    mirrored = [np.array_equal(a, b[:, ::-1]) for a, b in zip(moved, images, strict=True)]
+    kept = [np.array_equal(a, b) for a, b in zip(moved, images, strict=True)]
+    assert all(m or k for m, k in zip(mirrored, kept, strict=True))
+    assert 70 < sum(mirrored) < 130
+
+
+def test_crop_is_a_whole_pixel_window_of_the_padded_image():
+    images = some_images(40)
+    padded = np.pad(images, ((0, 0), (4, 4), (4, 4), (0, 0)))
+    offsets = set()
+    for moved, wide in zip(pipeline.augment(images, {"crop": 4}, SEED).numpy(), padded, strict=True):
+        found = [(y, x) for y in range(9) for x in range(9) if np.array_equal(moved, wide[y : y + 16, x : x + 16])]
+        assert found
+        offsets.add(found[0])
+    assert len(offsets) > 15
+
+
+def test_the_composed_motion_is_the_image_data_generators():
+    """scipy.ndimage with the generator's matrices (rotation, shift, shear, zoom in rows and columns)."""
+    image = scipy.ndimage.gaussian_filter(some_images(1, 32)[0], (2, 2, 0))
+    names = ["rotation", "shift", "shear", "zoom"]
+    amounts = {name: AMOUNTS[name] for name in names}
+    count, size = tf.constant(1), tf.constant(32.0)
+    product = np.eye(3)
+    for stream, name in enumerate(names):
+        own = tf.random.experimental.stateless_fold_in(tf.constant(SEED), stream)
+        product = product @ pipeline._geometry(name, amounts[name], count, size, own).numpy()[0]
+    rows = product[:2, :2][::-1, ::-1]  # from (x, y) to (row, column)
+    centre = np.array([15.5, 15.5])
+    offset = product[:2, 2][::-1] + centre - rows @ centre
+    expected = np.stack(
+        [scipy.ndimage.affine_transform(image[..., c], rows, offset, order=1, mode="nearest") for c in range(3)], -1
+    )
+    moved = pipeline.augment(image[None], amounts, SEED).numpy()[0]
+    np.testing.assert_allclose(moved, expected, atol=0.5)  # of 255
+
+
+def test_an_unknown_augmentation_gets_a_hint():
+    with pytest.raises(UsageError, match="did you mean 'rotation'"):
+        pipeline.augment(some_images(), {"rotatoin": 3}, SEED)
+
+
+def stream(splits, **changes):
+    settings = {"batch_size": 8, "seed": 1, "augmentations": AMOUNTS, **changes}
+    return pipeline.training_stream(splits.train, 3, Preprocess(24), **settings)
+
+
+def batches(dataset, count):
+    return list(dataset.take(count).as_numpy_iterator())
+
+
+def test_the_stream_repeats_bit_for_bit(tiny_splits):
+    first, second = (batches(stream(tiny_splits), 15) for _ in range(2))
+    for (a, y), (b, z) in zip(first, second, strict=True):
+        np.testing.assert_array_equal(a, b)
+        np.testing.assert_array_equal(y, z)
+    other = batches(stream(tiny_splits, seed=2), 1)
+    assert not np.array_equal(first[0][0], other[0][0])
+
+
+def test_a_resumed_stream_goes_on_where_the_whole_one_was(tiny_splits):
+    whole, resumed = batches(stream(tiny_splits), 15), batches(stream(tiny_splits, first_epoch=2), 5)
+    for (a, _), (b, _) in zip(whole[10:], resumed, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_an_epoch_sees_every_image_once_in_a_new_order(tiny_splits):
+    plain = stream(tiny_splits, augmentations={}, batch_size=12)
+    assert pipeline.steps_per_epoch(40, 12, False) == 4
+    assert pipeline.steps_per_epoch(40, 12, True) == 3
+    taken = [images.reshape(len(images), -1).mean(axis=1) for images, _ in batches(plain, 8)]
+    first, second = np.concatenate(taken[:4]), np.concatenate(taken[4:])
+    assert [len(part) for part in taken[:4]] == [12, 12, 12, 4]
+    np.testing.assert_allclose(np.sort(first), np.sort(second), rtol=1e-6)
+    assert not np.array_equal(first, second)
+    assert len(np.unique(first)) == 40
+
+
+def test_labels_stay_with_their_images(tiny_splits):
+    wanted = {
+        float(image.mean()): label
+        for image, label in zip(tiny_splits.train.images, tiny_splits.train.labels, strict=True)
+    }
+    raw = pipeline.training_stream(tiny_splits.train, 3, Preprocess(32), 8, 1)
+    for images, labels in batches(raw, 5):
+        for image, label in zip(images, labels, strict=True):
+            nearest = min(wanted, key=lambda mean: abs(mean - image.mean() * 255))
+            assert wanted[nearest] == label.argmax()
+
+
+def test_evaluation_drops_nothing_and_keeps_the_order(tiny_splits):
+    parts = list(pipeline.evaluation_stream(tiny_splits.test, 3, Preprocess(32), 7).as_numpy_iterator())
+    images, labels = (np.concatenate([part[i] for part in parts]) for i in range(2))
+    np.testing.assert_allclose(images * 255, tiny_splits.test.images, atol=1e-3)
+    np.testing.assert_array_equal(labels.argmax(axis=1), tiny_splits.test.labels)
+    np.testing.assert_array_equal(pipeline.arrays(tiny_splits.test, Preprocess(32)), images)
+
+
+def test_a_batch_larger_than_the_set_is_told(tiny_splits):
+    with pytest.raises(LabError, match="batch of 64 is larger than the 40"):
+        stream(tiny_splits, batch_size=64, drop_remainder=True)
+
+
+def test_files_give_the_same_stream_as_their_pixels(tmp_path):
+    pixels = some_images(6, 20).astype("uint8")
+    files = [str(tmp_path / f"{i}.png") for i in range(6)]
+    for file, picture in zip(files, pixels, strict=True):
+        Image.fromarray(picture).save(file)
+    on_disk = datasets.Split(np.arange(6), np.arange(6) % 2, files=tuple(files))
+    in_memory = datasets.Split(np.arange(6), np.arange(6) % 2, pixels)
+    for preprocess in Preprocess(16), Preprocess(16, interpolation="nearest"):
+        np.testing.assert_allclose(
+            pipeline.arrays(on_disk, preprocess), pipeline.arrays(in_memory, preprocess), atol=1e-5
+        )
+
+
+def test_standardizations_are_what_they_say():
+    images = some_images(3, 12).astype("uint8")
+    images[2] = 77  # flat
+    per_image = Preprocess(12, "per_image")(images)
+    expected = np.stack([tf.image.per_image_standardization(image).numpy() for image in images])
+    np.testing.assert_allclose(np.asarray(per_image), expected, atol=1e-4)
+    np.testing.assert_allclose(np.asarray(Preprocess(12, "symmetric")(images)), (images / 255 - 0.5) / 0.5, atol=1e-5)
+    np.testing.assert_allclose(np.asarray(Preprocess(12)(images)), images / 255, atol=1e-6)
+
+
+def test_source_b_standardizes_before_it_resizes():
+    images = some_images(2, 12).astype("uint8")
+    ours = np.asarray(Preprocess(24, "per_image", resize_first=False)(images))
+    for image, mine in zip(images, ours, strict=True):
+        theirs = tf.image.resize(tf.image.per_image_standardization(image), (24, 24)).numpy()
+        np.testing.assert_allclose(mine, theirs, atol=1e-4)
+
+
+def test_preprocessing_survives_saving_and_refuses_nonsense(tmp_path):
+    layer = Preprocess(24, "per_image", False, "nearest", name="prepare")
+    model = keras.Sequential([keras.Input((None, None, 3), dtype="uint8"), layer])
+    model.save(tmp_path / "m.keras")
+    again = keras.saving.load_model(tmp_path / "m.keras")
+    images = some_images(1, 10).astype("uint8")
+    np.testing.assert_array_equal(np.asarray(model(images)), np.asarray(again(images)))
+    with pytest.raises(UsageError, match="did you mean 'rescale'"):
+        Preprocess(24, "rescal")

@@ -1,0 +1,74 @@
+"""Figures are drawn from arrays, say what they found, and leave the reader's settings alone."""
+
+import itertools
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from alexnet_tf import models, plots
+from alexnet_tf.verdicts import Verdict
+
+HISTORY = [
+    {
+        "epoch": i + 1,
+        "loss": 2 - i / 5,
+        "accuracy": i / 5,
+        "val_loss": 2.0,
+        "val_accuracy": i / 6,
+        "learning_rate": rate,
+    }
+    for i, rate in enumerate([0.1, 0.1, 0.01, 0.01])
+]
+
+
+@pytest.fixture(autouse=True)
+def close():
+    yield
+    plt.close("all")
+
+
+def texts(figure):
+    figure.canvas.draw()
+    found = [text.get_text() for ax in figure.axes for text in ax.texts]
+    return found + [ax.get_title(loc) for ax in figure.axes for loc in ("left", "center")]
+
+
+@pytest.mark.parametrize("reference", [None, 0.7, [0.1, 0.5, 0.6, 0.7, 0.75]])
+def test_curves_show_the_source(reference):
+    figure = plots.curves(HISTORY, "what was found", "test", reference, "source B", mark_rate_cuts=True)
+    found = texts(figure)
+    assert figure.get_suptitle() == "what was found"
+    assert any("source B" in text for text in found) == (reference is not None)
+    assert found.count("rate cut") == 1
+
+
+def test_names_at_the_ends_do_not_overlap():
+    figure = plots.lines({name: [0.1, 0.5 + i / 1000] for i, name in enumerate("abcdef")}, "t", "epoch", "accuracy")
+    figure.canvas.draw()
+    boxes = sorted((text.get_window_extent() for text in figure.axes[0].texts), key=lambda box: box.y0)
+    assert len(boxes) == 6
+    assert all(below.y0 + 0.6 * below.height < above.y0 for below, above in itertools.pairwise(boxes))
+
+
+def test_the_diagram_needs_no_graphviz():
+    network = models.build("bn64", width=0.1, dense_units=8)
+    found = texts(plots.diagram(network, "title"))
+    assert {"conv1", "fc8", "14 × 14 × 13"} <= set(found)
+
+
+def test_the_other_figures_are_drawn():
+    plots.images([np.zeros((4, 4, 3))] * 3, list("abc"), "three", columns=2)
+    plots.confusion(np.eye(3, dtype=int), list("abc"), "right")
+    plots.effects(["a", "b"], [0.5, 0.6], [0.4, 0.5], [0.6, 0.7], "t", [0.55, None])
+    rows = [
+        Verdict("x", "A", 0.7, 0.71, 0.7, 0.72, 3, "paper", "reproduced", ""),
+        Verdict("y", "A", None, None, None, None, None, "paper", "not run", ""),
+    ]
+    assert "reproduced (paper)" in texts(plots.scorecard(rows, "t"))
+
+
+def test_the_readers_style_is_left_alone():
+    before = dict(plt.rcParams)
+    plots.images([np.zeros((4, 4, 3))], ["a"])
+    assert dict(plt.rcParams) == before

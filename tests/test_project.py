@@ -1,0 +1,112 @@
+"""The project's own order: pins that agree, arrows that imports follow, targets that explain themselves."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+LOCK = (ROOT / "requirements.lock").read_text()
+PINS = dict(re.findall(r"^([a-z0-9_-]+)==([^ \\;]+)", LOCK, re.M))
+
+# Which rooms a room may know: the arrows of the house, read from below. Rooms not named know only these.
+COMMON = {"errors", "quiet"}
+ALLOWED = {
+    "claims": set(),
+    "recipes": set(),
+    "layers": set(),
+    "models": {"layers"},
+    "paintbox": set(),
+    "datasets": {"paintbox", "recipes"},
+    "pipeline": {"datasets", "recipes"},
+    "provenance": set(),
+    "runs": {"recipes"},
+    "training": {"datasets", "models", "pipeline", "provenance", "recipes", "runs"},
+    "evaluation": {"runs"},
+    "verdicts": {"claims", "evaluation", "recipes", "runs"},
+    "plots": {"verdicts"},
+    "predict": {"datasets", "layers", "pipeline", "runs"},
+    "reports": {"recipes", "runs"},
+    "bootstrap": set(),
+    "errors": set(),
+    "quiet": set(),
+}
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("alexnet_tf"):
+            inside = node.module.partition(".")[2]
+            yield from [inside] if inside else [alias.name for alias in node.names]
+        if isinstance(node, ast.Import):
+            yield from [alias.name.partition(".")[2] for alias in node.names if alias.name.startswith("alexnet_tf.")]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "alexnet_tf").glob("*.py")), ids=lambda path: path.stem)
+def test_imports_follow_the_arrows(path):
+    if path.stem in ("__init__", "__main__"):
+        return
+    assert set(imports(path)) - COMMON <= ALLOWED[path.stem]
+
+
+def test_the_package_stays_small():
+    lines = sum(len(path.read_text().splitlines()) for path in (ROOT / "alexnet_tf").glob("*.py"))
+    assert lines < 4000
+
+
+def test_the_lock_pins_every_dependency_by_hash_and_names_no_host():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = project["dependencies"] + project["optional-dependencies"]["test"]
+    for requirement in wanted:
+        name = re.match(r"[A-Za-z0-9_-]+", requirement)[0].lower().replace("_", "-")
+        assert name in PINS, f"{name} is not locked: compile requirements.lock again"
+    assert "://" not in LOCK
+    blocks = re.split(r"^(?=[a-z0-9])", LOCK, flags=re.M)[1:]
+    assert all("--hash=sha256:" in block for block in blocks)
+
+
+def test_the_conda_environment_agrees_with_the_lock():
+    text = (ROOT / "environment.yml").read_text()
+    pinned = re.findall(r"- ([a-z0-9-]+)==?([0-9][^ \n]*)", text)
+    assert {name for name, _ in pinned} >= {"tensorflow", "keras", "numpy", "jupyterlab", "papermill", "nbval"}
+    for name, version in pinned:
+        if name != "python":
+            assert any(pin == (name, version) for pin in re.findall(r"^([a-z0-9_-]+)==([^ \\;]+)", LOCK, re.M)), name
+
+
+def test_make_prints_every_target_with_its_help():
+    done = subprocess.run(["make", "-C", str(ROOT)], capture_output=True, text=True, check=True)
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M)
+    shown = dict(re.findall(r"^  ([a-z]+) +(\S.*)$", done.stdout, re.M))
+    assert set(targets) - {"help"} <= set(shown) | {"help"}
+    assert {"reports", "test", "lab"} <= set(shown)
+
+
+def test_the_readme_names_every_room_and_notebook():
+    readme = (ROOT / "README.md").read_text()
+    for path in [*(ROOT / "alexnet_tf").glob("[a-z]*.py"), *(ROOT / "notebooks").glob("*.ipynb")]:
+        assert path.name in readme, path.name
+
+
+def test_tracked_files_hold_no_path_of_a_machine():
+    done = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip("not a git checkout")
+    here = str(Path.home())
+    for name in done.stdout.split():
+        path = ROOT / name
+        if path.suffix in (".py", ".md", ".toml", ".yml", ".ipynb", ".json", ".lock") and path.exists():
+            assert f"{here}/" not in path.read_text(encoding="utf-8"), name
+
+
+def test_an_old_python_can_read_the_set_up_script():
+    """No syntax newer than Python 3.5: no f-strings, annotations or walrus."""
+    source = (ROOT / "alexnet_tf" / "bootstrap.py").read_text()
+    tree = ast.parse(source)
+    assert not any(isinstance(node, ast.JoinedStr | ast.AnnAssign | ast.NamedExpr) for node in ast.walk(tree))
+    assert compile(source, "bootstrap.py", "exec")
+    assert sys.version_info >= (3, 11)

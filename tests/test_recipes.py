@@ -1,0 +1,88 @@
+"""Recipes and claims are whole, marked data that agree with each other."""
+
+import pytest
+
+from alexnet_tf import claims, models, recipes
+from alexnet_tf.errors import UsageError
+from alexnet_tf.recipes import RECIPES
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_parameter_count_is_the_networks(name):
+    recipe = RECIPES[name]
+    classes = 5 if recipe.dataset == "flowers" else 10
+    network = models.build(recipe.model, recipe.image_size, classes, **recipe.options)
+    assert network.count_params() == recipe.parameters
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_marks_name_fields_that_exist_and_none_twice(name):
+    recipe = RECIPES[name]
+    known = set(recipe.fields()) | {"augment"}
+    given, inferred = recipe.given.split(), recipe.inferred.split()
+    assert set(given) <= known
+    assert set(inferred) <= known
+    assert not set(given) & set(inferred)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("budget", recipes.BUDGETS)
+def test_every_budget_resolves(name, budget):
+    resolved = RECIPES[name].at(budget)
+    assert resolved.budgets[budget].minutes > 0
+    assert (budget == "quick") == resolved.dataset.startswith("paintbox")
+    if budget == "paper":
+        assert resolved == RECIPES[name]
+
+
+def test_every_recipe_has_a_source_and_every_claim_a_recipe():
+    assert {recipe.source for recipe in RECIPES.values()} <= set(claims.SOURCES)
+    assert {claim.recipe for claim in claims.CLAIMS} == set(RECIPES)
+    assert {claim.versus for claim in claims.CLAIMS} - {None} <= set(RECIPES)
+    assert len({claim.name for claim in claims.CLAIMS}) == len(claims.CLAIMS)
+
+
+def test_source_a_and_b_are_what_they_print():
+    flowers, cifar = RECIPES["flowers-lrn"], RECIPES["cifar10-bn64"]
+    assert (flowers.epochs, flowers.batch_size, flowers.learning_rate, flowers.momentum) == (90, 128, 0.01, 0.9)
+    assert (flowers.decay, RECIPES["flowers-lrn-decay"].decay) == (0.0, 0.0005)
+    assert (cifar.epochs, cifar.batch_size, cifar.learning_rate, cifar.momentum) == (20, 32, 0.001, 0.0)
+    assert claims.reported("flowers-lrn", "paper") == pytest.approx(282 / 364, abs=1e-4)
+    assert claims.reported("cifar10-bn64", "quick") is None
+
+
+def test_the_log_of_source_b_is_whole():
+    tests = [row[3] for row in claims.SOURCE_B_LOG]
+    assert len(tests) == 20
+    assert max(tests) == tests[15] == 0.6179
+    assert tests[-1] == claims.reported("cifar10-bn64", "paper")
+    losses = [row[0] for row in claims.SOURCE_B_LOG]
+    assert losses == sorted(losses, reverse=True)
+
+
+def test_only_a_changed_recipe_gets_a_hash():
+    assert recipes.override_hash({}) == ""
+    assert recipes.override_hash({}, "honest") != ""
+    assert recipes.override_hash({"a": 1, "b": 2}) == recipes.override_hash({"b": 2, "a": 1})
+    assert recipes.override_hash({"a": 1}) != recipes.override_hash({"a": 2})
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("3", 3), ("0.5", 0.5), ("true", True), ("None", None), ("adam", "adam"), ("[0.1, 5]", [0.1, 5])],
+)
+def test_values_of_the_command_line(text, value):
+    assert recipes.parse_value(text) == value
+
+
+def test_unknown_recipes_and_budgets_get_a_hint():
+    with pytest.raises(UsageError, match="did you mean 'flowers-lrn'"):
+        recipes.get("flower-lrn")
+    with pytest.raises(UsageError, match="did you mean 'laptop'"):
+        recipes.get("flowers-lrn").at("latpop")
+
+
+def test_the_table_says_what_a_budget_changed():
+    text = recipes.table("cifar10-bn64", "laptop")
+    assert "changed by laptop; given: 20" in text
+    assert text.count("changed by") == 1

@@ -1,0 +1,218 @@
+"""Training: resumed equals uninterrupted, nothing half-written counts, odd runs are told."""
+
+import json
+
+import numpy as np
+import pytest
+from conftest import TINY
+
+from alexnet_tf import datasets, predict, recipes, runs, training
+from alexnet_tf.errors import LabError, UsageError
+from alexnet_tf.quiet import keras
+
+
+def train(store, name="cifar10-bn64", seed=0, **changes):
+    return training.train(name, "quick", seed, {**TINY, **changes}, store=store)
+
+
+class Killed(BaseException):
+    """Stands for a process that dies: nothing in the training catches it."""
+
+
+def kill_after(monkeypatch, epochs):
+    """Die in the middle of the epoch that follows `epochs` finished ones."""
+    original = training.Progress.on_train_batch_end
+
+    def die(self, batch, logs=None):
+        if batch == 1 and self.epoch_number == epochs:
+            raise Killed
+        original(self, batch, logs)
+
+    begin = training.Progress.on_epoch_begin
+
+    def count(self, epoch, logs=None):
+        self.epoch_number = epoch
+        begin(self, epoch, logs)
+
+    monkeypatch.setattr(training.Progress, "on_train_batch_end", die)
+    monkeypatch.setattr(training.Progress, "on_epoch_begin", count)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """One finished tiny run, shared by the tests that only read it."""
+    return train(tmp_path_factory.mktemp("runs"), epochs=3)
+
+
+def test_a_record_holds_what_the_contract_says(finished):
+    record = finished.record
+    assert [row["epoch"] for row in record["history"]] == [1, 2, 3]
+    assert {"loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"} <= record["history"][0].keys()
+    assert record["recipe"]["epochs"] == {"value": 3, "mark": "ours", "changed_by": "override"}
+    assert record["recipe"]["dataset"]["changed_by"] == "quick"
+    assert record["recipe"]["standardize"] == {"value": "per_image", "mark": "given"}
+    assert record["metrics"]["val_accuracy"] is None
+    wanted = {"versions", "hardware", "backend", "precision", "dataset_fingerprint", "commit", "started", "minutes"}
+    assert wanted <= record["provenance"].keys()
+    assert not list(finished.scratch.glob("state*"))
+
+
+def test_outputs_are_float16_logits_of_every_test_image(finished):
+    outputs = finished.outputs
+    assert outputs["test_logits"].dtype == np.float16
+    assert outputs["test_logits"].shape == (1000, 10)
+    share = (outputs["test_logits"].argmax(axis=1) == outputs["test_labels"]).mean()
+    assert share == pytest.approx(finished.record["metrics"]["test_accuracy"], abs=0.003)
+
+
+def test_a_finished_run_is_not_trained_again(finished, monkeypatch):
+    monkeypatch.setattr(training, "fit", lambda *args: pytest.fail("trained again"))
+    again = train(finished.path.parent.parent.parent, epochs=3)
+    assert again.record == finished.record
+
+
+def test_a_killed_training_resumed_equals_an_uninterrupted_one(finished, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        kill_after(patch, epochs=1)
+        with pytest.raises(Killed):
+            train(tmp_path, epochs=3)
+    (row,) = [run.summary() for run in runs.listing(tmp_path)]
+    assert (row["status"], row["epochs"], row["test_accuracy"]) == ("unfinished", 1, None)
+    resumed = train(tmp_path, epochs=3)
+    assert resumed.history == finished.history
+    np.testing.assert_array_equal(resumed.outputs["test_logits"], finished.outputs["test_logits"])
+
+
+def test_killed_before_the_first_epoch_ends(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        kill_after(patch, epochs=0)
+        with pytest.raises(Killed):
+            train(tmp_path)
+    assert [row["epoch"] for row in train(tmp_path).history] == [1, 2]
+
+
+def test_the_plateau_remembers_across_a_kill(tmp_path, monkeypatch):
+    """With patience 1 the rate falls; a resumed training must fall in the same epochs."""
+    changes = {"epochs": 5, "train_images": 40, "options.dropout": 0.3, "learning_rate": 0.05, "image_size": 67}
+    changes = {**TINY, "options.width": 0.05, **changes, "plateau": [0.1, 1]}
+    whole = training.train("flowers-lrn", "quick", 0, changes, store=tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        kill_after(patch, epochs=3)
+        with pytest.raises(Killed):
+            training.train("flowers-lrn", "quick", 0, changes, store=tmp_path / "cut")
+    cut = training.train("flowers-lrn", "quick", 0, changes, store=tmp_path / "cut")
+    assert cut.history == whole.history
+    assert whole.history[-1]["learning_rate"] < whole.history[0]["learning_rate"]
+    best = max(range(5), key=lambda i: whole.history[i]["val_accuracy"])
+    assert whole.record["kept_epoch"] == cut.record["kept_epoch"] == best + 1
+    assert cut.record["metrics"]["test_accuracy"] == pytest.approx(whole.history[best]["val_accuracy"])
+
+
+def test_a_loss_that_is_no_number_stops_with_the_step(tmp_path):
+    changes = {**TINY, "learning_rate": 1e20, "optimizer": "sgd"}
+    with pytest.raises(training.DivergedError, match=r"loss became (nan|inf) at step \d+ of epoch 1.*learning_rate"):
+        training.train("flowers-lrn", "quick", 0, changes, store=tmp_path)
+    (run,) = runs.listing(tmp_path)
+    assert run.state.exists()
+    with np.load(run.state) as saved:
+        assert all(np.isfinite(saved[name]).all() for name in saved.files if name != "about")
+
+
+def test_an_older_recipe_is_told_finished_or_not(finished, tmp_path, monkeypatch):
+    store = finished.path.parent.parent.parent
+    record = json.loads((finished.path / "record.json").read_text())
+    record["recipe"]["batch_size"]["value"] = 99
+    old = runs.locate("cifar10-bn64", "quick", 5, {**TINY, "epochs": 3}, store=store)
+    old.path.mkdir(parents=True)
+    (old.path / "record.json").write_text(json.dumps({**record, "seed": 5}))
+    with pytest.raises(LabError, match=r"older recipe .*batch_size was 99 and is now 16.*--fresh"):
+        train(store, seed=5, epochs=3)
+    with monkeypatch.context() as patch:
+        kill_after(patch, epochs=1)
+        with pytest.raises(Killed):
+            train(tmp_path)
+    (run,) = runs.listing(tmp_path)
+    begun = json.loads((run.scratch / "begun.json").read_text())
+    begun["recipe"]["loss"]["value"] = "bce"
+    (run.scratch / "begun.json").write_text(json.dumps(begun))
+    with pytest.raises(LabError, match=r"begun with an older recipe \(changed since: loss\).*--fresh"):
+        train(tmp_path)
+
+
+def test_a_damaged_state_is_told(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        kill_after(patch, epochs=1)
+        with pytest.raises(Killed):
+            train(tmp_path)
+    (run,) = runs.listing(tmp_path)
+    run.state.write_bytes(run.state.read_bytes()[:1000])
+    with pytest.raises(LabError, match=r"saved weights of .* damaged"):
+        train(tmp_path)
+
+
+def test_the_exported_model_takes_raw_images_of_any_size(finished):
+    model = predict.load(finished.weights)
+    splits = datasets.load("paintbox")
+    shown = np.asarray(model(splits.test.images[:50]))
+    np.testing.assert_allclose(shown.sum(axis=1), 1, atol=1e-5)
+    expected = finished.outputs["test_logits"][:50]
+    exact = np.exp(expected - expected.max(axis=1, keepdims=True).astype("float32"))
+    np.testing.assert_allclose(shown, exact / exact.sum(axis=1, keepdims=True), atol=5e-3)
+    assert np.asarray(model(np.zeros((1, 50, 71, 3), "uint8"))).shape == (1, 10)
+
+
+def test_the_honest_protocol_measures_both_parts(tmp_path):
+    run = training.train("cifar10-bn64", "quick", 0, TINY, protocol="honest", store=tmp_path)
+    assert run.record["metrics"]["val_accuracy"] is not None
+    assert len(run.outputs["val_labels"]) == 400
+    assert run.record["protocol"] == "honest"
+    assert run.path != runs.locate("cifar10-bn64", "quick", 0, TINY, store=tmp_path).path
+
+
+def test_overrides_are_checked_before_anything_runs():
+    for bad, said in (
+        ({"epoch": 3}, "did you mean 'epochs'"),
+        ({"epochs": 0}, "received 0"),
+        ({"epochs": "many"}, "received 'many'"),
+        ({"learning_rate": -1}, "received -1"),
+        ({"optimizer": "sdg"}, "did you mean 'sgd'"),
+        ({"augment.flp": 1}, "did you mean 'flip'"),
+        ({"loss.x": 1}, "loss has no parts"),
+        ({"name": "x"}, "no recipe field 'name'"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            recipes.get("lab-base").at("quick").change(bad)
+
+
+def weights_after(optimizer, steps=3):
+    variable = keras.Variable(np.array([1.0, -2.0, 3.0], "float32"))
+    optimizer.build([variable])
+    gradient = keras.ops.convert_to_tensor(np.array([0.1, 0.2, -0.3], "float32"))
+    for _ in range(steps):
+        optimizer.apply([gradient])
+    return np.asarray(variable)
+
+
+def test_without_extras_the_optimizers_are_keras_own():
+    pairs = (
+        (training.SourceSGD(0.1, momentum=0.9), keras.optimizers.SGD(0.1, momentum=0.9)),
+        (training.SourceAdam(0.1, beta_1=0.95), keras.optimizers.Adam(0.1, beta_1=0.95)),
+    )
+    for ours, theirs in pairs:
+        np.testing.assert_array_equal(weights_after(ours), weights_after(theirs))
+
+
+def test_decay_and_l2_mean_what_the_sources_meant():
+    weight, gradient, velocity = np.array([1.0, -2.0, 3.0]), np.array([0.1, 0.2, -0.3]), np.zeros(3)
+    for step in range(3):
+        rate = 0.1 / (1 + 0.5 * step)
+        velocity = 0.9 * velocity - rate * (gradient + 0.01 * weight)
+        weight = weight + velocity
+    ours = weights_after(training.SourceSGD(0.1, momentum=0.9, l2=0.01, decay=0.5))
+    np.testing.assert_allclose(ours, weight, rtol=1e-5)
+
+
+def test_optimizers_reload_with_their_extras():
+    optimizer = training.SourceAdam(0.1, l2=0.3, decay=0.2)
+    again = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
+    assert (again.l2, again.decay) == (0.3, 0.2)

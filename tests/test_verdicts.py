@@ -1,0 +1,93 @@
+"""Each rule of the scorecard, at its edges, and that it is computed from what lies on disk."""
+
+import numpy as np
+import pytest
+
+from alexnet_tf import runs, verdicts
+from alexnet_tf.claims import CLAIMS, Claim
+from alexnet_tf.evaluation import Interval
+
+LEVEL = Claim("x/accuracy", "C", "1", "scores 70 %", "lab-base", 0.70, seeds=1)
+GAIN = Claim("x/gain", "C", "1", "beats the base", "lab-bce", 0.10, "difference", "lab-base", 1, seeds=1)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [
+        (0.72, 0.74, "exceeded"),
+        (0.70, 0.74, "reproduced"),
+        (0.69, 0.70, "reproduced"),
+        (0.60, 0.68, "not reproduced"),
+        (0.60, 0.70, "inconclusive"),
+        (0.68, 0.80, "inconclusive"),
+    ],
+)
+def test_levels(low, high, verdict):
+    assert verdicts.judge_level(Interval((low + high) / 2, low, high, 3), 0.70, 0.01)[0] == verdict
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "sign", "verdict"),
+    [
+        (0.001, 0.2, 1, "reproduced"),
+        (0.001, 0.2, -1, "contradicted"),
+        (-0.2, -0.001, -1, "reproduced"),
+        (-0.2, -0.001, 1, "contradicted"),
+        (-0.009, 0.009, 1, "no effect"),
+        (-0.02, 0.03, 1, "inconclusive"),
+    ],
+)
+def test_differences(low, high, sign, verdict):
+    found, why = verdicts.judge_difference(Interval((low + high) / 2, low, high, 3), sign, 0.01)
+    assert found == verdict
+    assert ("seeds would decide" in why) == (verdict == "inconclusive")
+
+
+def test_a_claim_follows_its_runs(make_run, tmp_path):
+    def row(claim):
+        return verdicts.scorecard(tmp_path, [claim])[0]
+
+    assert row(LEVEL).verdict == "not run"
+    assert "cifar10" in row(LEVEL).why
+    base = make_run("lab-base", np.arange(1000) < 700)
+    assert (row(LEVEL).measured, row(LEVEL).budget) == (0.7, "paper")
+    assert row(LEVEL).verdict == "inconclusive"
+    assert row(GAIN).verdict == "not run"
+    make_run("lab-bce", np.arange(1000) < 800)
+    assert row(GAIN).verdict == "reproduced"
+    base.remove()
+    assert row(LEVEL).verdict == row(GAIN).verdict == "not run"
+
+
+def test_a_smaller_budget_counts_only_while_there_is_none_larger(make_run, tmp_path):
+    make_run("lab-base", np.arange(1000) < 600, budget="laptop")
+    assert verdicts.scorecard(tmp_path, [LEVEL])[0].budget == "laptop"
+    make_run("lab-base", np.arange(1000) < 800)
+    found = verdicts.scorecard(tmp_path, [LEVEL])[0]
+    assert (found.budget, found.verdict) == ("paper", "exceeded")
+
+
+def test_quick_overridden_honest_and_outdated_runs_do_not_count(make_run, tmp_path):
+    right = np.arange(1000) < 700
+    make_run("lab-base", right, budget="quick")
+    make_run("lab-base", right, overrides={"epochs": 1})
+    make_run("lab-base", right, protocol="honest")
+    old = make_run("lab-base", right)
+    text = (old.path / "record.json").read_text()
+    (old.path / "record.json").write_text(
+        text.replace('"learning_rate": {"value": 0.0001', '"learning_rate": {"value": 0.5')
+    )
+    assert runs.Run(old.path, old.scratch).outdated() == ["learning_rate was 0.5 and is now 0.0001"]
+    assert verdicts.scorecard(tmp_path, [LEVEL])[0].verdict == "not run"
+
+
+def test_missing_seeds_are_said(make_run, tmp_path):
+    make_run("lab-base", np.arange(1000) < 700)
+    claim = Claim("x/accuracy", "C", "1", "scores 70 %", "lab-base", 0.70, seeds=3)
+    assert "1 of 3 seeds" in verdicts.scorecard(tmp_path, [claim])[0].why
+
+
+def test_every_claim_has_a_row_with_the_contracts_keys(tmp_path):
+    rows = verdicts.as_rows(verdicts.scorecard(tmp_path))
+    assert [row["claim"] for row in rows] == [claim.name for claim in CLAIMS]
+    assert list(rows[0]) == ["claim", "source", "reported", "measured", "low", "high", "n", "budget", "verdict", "why"]
