@@ -20,7 +20,7 @@ help:  ## Print the targets and what they do (this page)
 setup:  ## Create .venv and install the locked packages (the other targets do it when needed)
 	@"$(PYTHON)" alexnet_tf/bootstrap.py
 
-reports: setup  ## Execute and render all notebooks into reports/$(BUDGET)/ (BUDGET=, ONLY=, FRESH=1)
+reports: setup  ## Execute and render all notebooks into reports/BUDGET/ (BUDGET=, ONLY=, FRESH=1)
 	@"$(PY)" -m alexnet_tf reports --budget "$(BUDGET)" $(if $(ONLY),--only "$(ONLY)") $(if $(FRESH),--fresh)
 
 test: setup lint  ## Unit tests, notebook regression tests, lint, format and types
