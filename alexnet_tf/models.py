@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from alexnet_tf.errors import LabError, UsageError, choose
-from alexnet_tf.layers import LocalResponseNormalization
+from alexnet_tf.layers import GroupedConv2D, LocalResponseNormalization, ResidualBlock
 from alexnet_tf.quiet import keras
 
 layers = keras.layers
@@ -31,6 +31,15 @@ def _dense(units: list[int], activation: str, dropout: float, first: int = 6, **
 def _logits(classes: int, number: int, **kwargs: Any) -> keras.layers.Layer:
     """The last dense layer, in float32 under any policy so that the loss keeps its precision."""
     return layers.Dense(classes, name=f"fc{number}", dtype="float32", **kwargs)
+
+
+def _torch(fan_in: int) -> dict[str, Any]:
+    """PyTorch's default initialization: weights and biases uniform within 1 / sqrt(fan_in)."""
+    bound = fan_in**-0.5
+    return {
+        "kernel_initializer": keras.initializers.RandomUniform(-bound, bound),
+        "bias_initializer": keras.initializers.RandomUniform(-bound, bound),
+    }
 
 
 def alexnet_lrn(
@@ -137,6 +146,130 @@ def lab3(
         yield layers.Rescaling(1.0, dtype="float32", name="as_logits")
 
 
+def simple(classes: int, dropout: float = 0.5) -> Layers:
+    """Source A's second network: three 3 x 3 convolutions, one hidden layer, PyTorch's initialization."""
+    for number, (channels, seen) in enumerate([(64, 3), (128, 64), (256, 128)], start=1):
+        init = _torch(9 * seen)
+        yield layers.Conv2D(channels, 3, padding="same", activation="relu", name=f"conv{number}", **init)
+        yield layers.MaxPooling2D(2, name=f"pool{number}")
+    yield layers.Flatten(name="flatten")
+    yield layers.Dropout(dropout, name="drop3")
+    yield from _dense([512], "relu", dropout, first=4, **_torch(256 * 4 * 4))
+    yield _logits(classes, 5, **_torch(512))
+
+
+def resnet18(classes: int) -> Layers:
+    """torchvision's ResNet-18 as source A applied it to 32 px: stem 7 x 7 / 2, pooling, four stages."""
+    he = keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
+    yield layers.ZeroPadding2D(3, name="pad1")
+    yield layers.Conv2D(64, 7, strides=2, use_bias=False, kernel_initializer=he, name="conv1")
+    yield layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name="norm1")
+    yield layers.ReLU(name="act1")
+    yield layers.ZeroPadding2D(1, name="pad2")  # after a ReLU zeros pad a maximum as well as minus infinity
+    yield layers.MaxPooling2D(3, strides=2, name="pool1")
+    for stage, filters in enumerate([64, 128, 256, 512], start=2):
+        for block in 1, 2:
+            strides = 2 if stage > 2 and block == 1 else 1
+            yield ResidualBlock(filters, strides, name=f"block{stage}_{block}")
+    yield layers.GlobalAveragePooling2D(name="average")
+    yield _logits(classes, 6, **_torch(512))
+
+
+def lenet(classes: int) -> Layers:
+    """The baseline of source D, which does not describe its own: PyTorch's tutorial network."""
+    for number, (channels, seen) in enumerate([(6, 3), (16, 6)], start=1):
+        yield layers.Conv2D(channels, 5, activation="relu", name=f"conv{number}", **_torch(25 * seen))
+        yield layers.MaxPooling2D(2, name=f"pool{number}")
+    yield layers.Flatten(name="flatten")
+    yield layers.Dense(120, activation="relu", name="fc3", **_torch(400))
+    yield layers.Dense(84, activation="relu", name="fc4", **_torch(120))
+    yield _logits(classes, 5, **_torch(84))
+
+
+def int305(classes: int, width: float = 1.0, dense_units: int = 4096, dropout: float = 0.0) -> Layers:
+    """Source D: AlexNet for 32 px, three convolutions of 384, with or without dropout after the dense layers."""
+    channels = [round(count * width) for count in (96, 256, 384, 384, 384)]
+    seen = [3, *channels]
+    yield layers.ZeroPadding2D(2, name="pad1")  # PyTorch pads both sides alike
+    yield layers.Conv2D(channels[0], 5, strides=2, activation="relu", name="conv1", **_torch(25 * 3))
+    yield layers.MaxPooling2D(2, name="pool1")
+    for number, kernel in (2, 5), (3, 3), (4, 3), (5, 3):
+        init = _torch(kernel**2 * seen[number - 1])
+        count = channels[number - 1]
+        yield layers.Conv2D(count, kernel, padding="same", activation="relu", name=f"conv{number}", **init)
+        if number in (2, 5):
+            yield layers.MaxPooling2D(2, name=f"pool{number}")
+    yield layers.Flatten(name="flatten")
+    yield from _dense([dense_units], "relu", dropout, **_torch(4 * channels[-1]))
+    yield from _dense([dense_units], "relu", dropout, first=7, **_torch(dense_units))
+    yield _logits(classes, 8, **_torch(dense_units))
+
+
+def zeng(classes: int, width: float = 1.0, dense_units: int = 1024, dropout: float = 0.5) -> Layers:
+    """Source E gives five convolutions and three dense layers, and no sizes.
+
+    Ours: one GPU's half of the 2012 network (48-128-192-192-128 channels) with 3 x 3 kernels.
+    """
+    for number, count in enumerate((48, 128, 192, 192, 128), start=1):
+        yield layers.Conv2D(round(count * width), 3, padding="same", activation="relu", name=f"conv{number}")
+        if number in (1, 2, 5):
+            yield layers.MaxPooling2D(2, name=f"pool{number}")
+    yield layers.Flatten(name="flatten")
+    yield from _dense([dense_units, dense_units], "relu", dropout)
+    yield _logits(classes, 8)
+
+
+def alexnet2012(
+    classes: int, groups: int = 2, lrn: bool = True, width: float = 1.0, dense_units: int = 4096, dropout: float = 0.5
+) -> Layers:
+    """The 2012 paper's network, in its two groups or in one tower.
+
+    Its 55 x 55 maps need 227 px, or the padding of three pixels that 224 px get here. Weights
+    N(0, 0.01); biases 1 in conv2, conv4, conv5 and the hidden dense layers, which gives ReLUs
+    something to work with from the start.
+    """
+    weights = {"kernel_initializer": keras.initializers.RandomNormal(stddev=0.01)}
+    one = {**weights, "bias_initializer": "ones"}
+
+    def conv(number: int, count: int, size: int, split: bool, **init: Any) -> keras.layers.Layer:
+        kwargs = {"padding": "same", "activation": "relu", "name": f"conv{number}", **init}
+        if split and groups > 1:
+            return GroupedConv2D(round(count * width), size, groups, **kwargs)
+        return layers.Conv2D(round(count * width), size, **kwargs)
+
+    yield layers.ZeroPadding2D(((1, 2), (1, 2)), name="pad1")
+    yield layers.Conv2D(round(96 * width), 11, strides=4, activation="relu", name="conv1", **weights)
+    for number in 1, 2:
+        if number == 2:
+            yield conv(2, 256, 5, True, **one)
+        if lrn:
+            yield LocalResponseNormalization(depth_radius=2, bias=2.0, name=f"norm{number}")
+        yield layers.MaxPooling2D(3, strides=2, name=f"pool{number}")
+    yield conv(3, 384, 3, False, **weights)
+    yield conv(4, 384, 3, True, **one)
+    yield conv(5, 256, 3, True, **one)
+    yield layers.MaxPooling2D(3, strides=2, name="pool5")
+    yield layers.Flatten(name="flatten")
+    yield from _dense([dense_units, dense_units], "relu", dropout, **one)
+    yield _logits(classes, 8, **weights)
+
+
+def four_layer(classes: int, activation: str = "relu", lrn: bool = False, overlapping: bool = True) -> Layers:
+    """A stand-in for the paper's four-layer CIFAR-10 network, which it does not describe.
+
+    Three 5 x 5 convolutions and one dense layer, as in the author's own CIFAR-10 examples of the time.
+    """
+    choose("activation", activation, ["relu", "tanh"])
+    for number, count in enumerate((32, 32, 64), start=1):
+        yield layers.Conv2D(count, 5, padding="same", activation=activation, name=f"conv{number}")
+        pool = layers.MaxPooling2D if number == 1 else layers.AveragePooling2D
+        yield pool(3 if overlapping else 2, strides=2, padding="same", name=f"pool{number}")
+        if lrn and number < 3:
+            yield LocalResponseNormalization(depth_radius=2, bias=2.0, name=f"norm{number}")
+    yield layers.Flatten(name="flatten")
+    yield _logits(classes, 4)
+
+
 def table(model: keras.Sequential) -> str:
     """The network layer by layer: name, kind, output shape, parameters."""
     lines = [f"{'layer':<10}{'kind':<28}{'output':<18}{'parameters':>12}"]
@@ -154,13 +287,21 @@ class Architecture:
     layers: Callable[..., Layers]
     image_size: int
     classes: int
-    parameters: int
+    parameters: int  # as its source counts them
+    uncounted: int = 0  # moving averages, which PyTorch does not count as parameters
 
 
 ARCHITECTURES = {
     "alexnet-lrn": Architecture(alexnet_lrn, 224, 5, 46_767_493),
     "bn64": Architecture(bn64, 64, 10, 2_915_338),
     "lab3": Architecture(lab3, 227, 10, 58_323_722),
+    "simple": Architecture(simple, 32, 10, 2_473_610),
+    "resnet18": Architecture(resnet18, 32, 10, 11_181_642, uncounted=9_600),
+    "lenet": Architecture(lenet, 32, 10, 62_006),
+    "int305": Architecture(int305, 32, 10, 27_279_882),
+    "zeng": Architecture(zeng, 32, 10, 3_989_450),
+    "alexnet-2012": Architecture(alexnet2012, 224, 1000, 60_965_224),
+    "four-layer": Architecture(four_layer, 32, 10, 89_578),
 }
 
 

@@ -39,7 +39,7 @@ def find_model(name: str | None, store: Path | str | None = None) -> tuple[Path,
 def load(path: Path) -> Any:
     """A saved network for use: uint8 images of any size in, probabilities out."""
     import alexnet_tf.layers
-    import alexnet_tf.pipeline  # noqa: F401  (both register the layers that a saved model needs)
+    import alexnet_tf.preprocess  # noqa: F401  (both register the layers that a saved model needs)
     from alexnet_tf.quiet import keras
 
     return keras.saving.load_model(path, compile=False)

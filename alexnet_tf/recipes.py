@@ -30,7 +30,10 @@ CHOICES = {
     "precision": ("float32", "mixed_bfloat16"),
     "dataset": ("cifar10", "flowers", "paintbox", "paintbox-flowers"),
 }
-AUGMENTATIONS = ("rotation", "shift", "shear", "zoom", "flip", "crop")  # in the order of their product
+AUGMENTATIONS = (
+    *("resized_crop", "rotation", "shift", "shear", "zoom", "flip", "crop"),
+    *("color", "hue", "pca", "randaugment", "cutout", "mixup", "cutmix"),
+)
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ class Recipe:
     l2: float = 0.0  # added to the gradient, not decoupled
     decay: float = 0.0  # lr / (1 + decay * step), as `decay=` meant in older Keras
     plateau: tuple[float, int] | None = None  # (factor, patience) of ReduceLROnPlateau on the loss
+    steps: tuple[int, float] | None = None  # (epochs, factor): the rate falls every so many epochs
     loss: str = "crossentropy"
     augment: Mapping[str, float] = field(default_factory=dict)
     resize_first: bool = True  # False: standardize the small image, then enlarge it
@@ -349,4 +353,167 @@ LAB = (
     ),
 )  # fmt: skip
 
-RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (FLOWERS_LRN, FLOWERS_LRN_DECAY, CIFAR10_BN64, *LAB)}
+# --- Source A, its second data set ---------------------------------------------------------------
+
+OBJECTS_QUICK = {"dataset": "paintbox", "train_images": 2000, "epochs": 5}
+
+CIFAR10_SIMPLE = Recipe(
+    name="cifar10-simple",
+    source="A",
+    title="Three convolutions and two dense layers on CIFAR-10, called SimpleAlexNet",
+    parameters=2_473_610,
+    model="simple",
+    dataset="cifar10",
+    image_size=32,
+    standardize="symmetric",
+    epochs=10,
+    batch_size=64,
+    optimizer="adam",
+    learning_rate=0.001,
+    given="model dataset standardize epochs batch_size optimizer learning_rate loss",
+    inferred="image_size momentum keep precision l2 decay plateau train_images drop_remainder",
+    budgets={
+        "paper": Budget(minutes=12),
+        "laptop": Budget(minutes=12),
+        "quick": Budget(minutes=0.2, changes={**OBJECTS_QUICK, "batch_size": 32}),
+    },
+)
+
+# The source trains a second time at batch 4 with augmentation, and reports no figure.
+CIFAR10_SIMPLE_AUGMENTED = dataclasses.replace(
+    CIFAR10_SIMPLE,
+    name="cifar10-simple-augmented",
+    title="The same at batch 4 with flip and padded crop",
+    batch_size=4,
+    augment={"flip": 0.5, "crop": 4},
+    given=CIFAR10_SIMPLE.given + " augment.flip augment.crop",
+    budgets={
+        "paper": Budget(minutes=60),
+        "laptop": Budget(minutes=12, changes={"batch_size": 64}),
+        "quick": Budget(minutes=0.2, changes={**OBJECTS_QUICK, "batch_size": 32, "augment.crop": 2}),
+    },
+)
+
+# What the source lists beside its ResNet-18 and never ran: the untrained head is zero epochs of it.
+CIFAR10_RESNET18 = Recipe(
+    name="cifar10-resnet18",
+    source="A",
+    title="torchvision's ResNet-18 on 32 px, trained from scratch as the source only listed it",
+    parameters=11_181_642,
+    model="resnet18",
+    dataset="cifar10",
+    image_size=32,
+    standardize="symmetric",
+    epochs=10,
+    batch_size=64,
+    learning_rate=0.01,
+    momentum=0.9,
+    steps=(5, 0.1),
+    augment={"flip": 0.5, "crop": 4},
+    given="model dataset standardize learning_rate momentum optimizer steps augment.flip augment.crop",
+    inferred="image_size loss batch_size epochs keep precision l2 decay plateau train_images drop_remainder",
+    budgets={
+        "paper": Budget(minutes=25),
+        "laptop": Budget(minutes=25),
+        "quick": Budget(
+            minutes=0.5,
+            changes={**OBJECTS_QUICK, "batch_size": 32, "augment.crop": 2, "optimizer": "adam", "learning_rate": 0.001},
+        ),
+    },
+)
+
+# --- Source D ------------------------------------------------------------------------------------
+
+
+def _int305(name: str, title: str, parameters: int, model: str, given: str, **own: Any) -> Recipe:
+    """Source D's systems share everything but the network and the optimizer."""
+    rate = {"learning_rate": 0.01} if own.get("optimizer", "sgd") == "sgd" else {}
+    small = {} if model == "lenet" else {"options.width": 0.25, "options.dense_units": 256}
+    quick = {**OBJECTS_QUICK, "batch_size": 32, "optimizer": "adam", "learning_rate": 0.001, **small}
+    settings: dict[str, Any] = {"learning_rate": 1e-4, "momentum": 0.9, **own}
+    return Recipe(
+        name=name,
+        source="D",
+        title=title,
+        parameters=parameters,
+        model=model,
+        dataset="cifar10",
+        image_size=32,
+        standardize="symmetric",
+        epochs=300,
+        batch_size=10,
+        given="dataset " + given,
+        inferred="image_size loss keep precision l2 decay plateau train_images drop_remainder",
+        budgets={
+            "paper": Budget(minutes=6000 if model == "int305" else 600),
+            "laptop": Budget(minutes=20, changes={"epochs": 12, "batch_size": 128, **rate}),
+            "quick": Budget(minutes=0.2, changes=quick),
+        },
+        **settings,
+    )
+
+
+INT305 = (
+    _int305(
+        "int305-cnn", "A small convolutional network as the baseline", 62_006, "lenet",
+        "epochs batch_size optimizer learning_rate momentum",
+    ),
+    _int305(
+        "int305-sgd", "AlexNet for 32 px with SGD, no dropout", 27_279_882, "int305",
+        "model optimizer learning_rate momentum",
+    ),
+    _int305(
+        "int305-adam", "The same with Adam and dropout", 27_279_882, "int305",
+        "model optimizer options.dropout", optimizer="adam", options={"dropout": 0.5},
+    ),
+)  # fmt: skip
+
+# --- Source E ------------------------------------------------------------------------------------
+
+ZENG_AUG = Recipe(
+    name="zeng-aug",
+    source="E",
+    title="AlexNet for CIFAR-10 with five augmentations; sizes and rates are ours",
+    parameters=3_989_450,
+    model="zeng",
+    dataset="cifar10",
+    image_size=32,
+    standardize="symmetric",
+    epochs=30,
+    batch_size=64,
+    learning_rate=0.02,
+    momentum=0.9,
+    steps=(12, 0.2),
+    augment={"rotation": 10.0, "shift": 0.1, "crop": 2, "zoom": 0.1, "flip": 0.5},
+    given="dataset optimizer loss",
+    inferred="image_size",
+    budgets={
+        "paper": Budget(minutes=30),
+        "laptop": Budget(minutes=30),
+        "quick": Budget(
+            minutes=0.2,
+            changes={
+                **OBJECTS_QUICK,
+                "optimizer": "adam",
+                "learning_rate": 0.001,
+                "options.width": 0.5,
+                "batch_size": 32,
+            },
+        ),
+    },
+)
+
+RECIPES: dict[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in (
+        FLOWERS_LRN,
+        FLOWERS_LRN_DECAY,
+        CIFAR10_SIMPLE,
+        CIFAR10_SIMPLE_AUGMENTED,
+        CIFAR10_RESNET18,
+        CIFAR10_BN64,
+        *LAB,
+        *INT305,
+        ZENG_AUG,
+    )
+}

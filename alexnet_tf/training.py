@@ -22,7 +22,8 @@ import numpy as np
 
 from alexnet_tf import datasets, models, provenance, recipes, runs
 from alexnet_tf.errors import LabError
-from alexnet_tf.pipeline import Preprocess, evaluation_stream, steps_per_epoch, training_stream
+from alexnet_tf.pipeline import evaluation_stream, steps_per_epoch, training_stream
+from alexnet_tf.preprocess import Preprocess
 from alexnet_tf.quiet import keras
 from alexnet_tf.recipes import Recipe
 from alexnet_tf.runs import Run, write_atomically
@@ -298,6 +299,11 @@ def fit(run: Run, recipe: Recipe, splits: datasets.Splits, seed: int, begun: dic
     if recipe.plateau:
         factor, patience = recipe.plateau
         plateau = keras.callbacks.ReduceLROnPlateau(monitor="val_loss", factor=factor, patience=patience)
+    stepped = []
+    if recipe.steps:
+        every, factor = recipe.steps
+        rates = [recipe.learning_rate * factor ** (epoch // every) for epoch in range(recipe.epochs)]
+        stepped = [keras.callbacks.LearningRateScheduler(lambda epoch, _: rates[epoch])]
     saver = SaveState(run, recipe, begun, plateau)
     saver.set_model(model)
     done = saver.load()
@@ -313,7 +319,13 @@ def fit(run: Run, recipe: Recipe, splits: datasets.Splits, seed: int, begun: dic
             recipe.drop_remainder,
             first_epoch=done,
         )
-        callbacks = [StopOnNaN(run), *([plateau] if plateau else []), saver, Progress(run, recipe.epochs, steps)]
+        callbacks = [
+            StopOnNaN(run),
+            *stepped,
+            *([plateau] if plateau else []),
+            saver,
+            Progress(run, recipe.epochs, steps),
+        ]
         model.fit(
             stream,
             epochs=recipe.epochs,

@@ -54,7 +54,7 @@ def judge_difference(found: Interval, sign: int, margin: float) -> tuple[str, st
     return "inconclusive", where + (f"; about {more} seeds would decide" if more else "; needs more seeds")
 
 
-def _countable(recipe: str, protocol: str, budget: str, found: Sequence[Run]) -> list[Run]:
+def _countable(recipe: str | None, protocol: str, budget: str, found: Sequence[Run]) -> list[Run]:
     """Finished runs of the recipe as it stands: no overrides, not outdated."""
     return [
         run
@@ -67,6 +67,9 @@ def _countable(recipe: str, protocol: str, budget: str, found: Sequence[Run]) ->
 
 
 def _not_run(claim: Claim) -> Verdict:
+    if claim.recipe is None:
+        why = f"needs {claim.needs}"
+        return Verdict(claim.name, claim.source, claim.reported, None, None, None, None, claim.budget, "not run", why)
     recipe = recipes.get(claim.recipe)
     hours = recipe.budgets[claim.budget].minutes * claim.seeds * (2 if claim.versus else 1) / 60
     why = f"needs {recipe.dataset}, {claim.seeds} seed(s) at {claim.budget}: about {hours:.1f} hours on two cores"
@@ -77,7 +80,7 @@ def _not_run(claim: Claim) -> Verdict:
 
 def judge(claim: Claim, found: Sequence[Run]) -> Verdict:
     """One claim against the runs of the largest budget that has any; quick runs never count."""
-    for budget in ("paper", "laptop"):
+    for budget in ("paper", "laptop") if claim.recipe else ():
         ours = _countable(claim.recipe, claim.protocol, budget, found)
         if claim.rule == "level" and ours and claim.reported is not None:
             interval = evaluation.accuracy_interval(ours)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from alexnet_tf.layers import LocalResponseNormalization
+from alexnet_tf.layers import GroupedConv2D, LocalResponseNormalization, ResidualBlock
 from alexnet_tf.quiet import keras
 
 CONSTANTS = [
@@ -80,3 +80,39 @@ def test_bad_constants_say_what_they_received(bad, said):
 def test_flat_inputs_are_refused():
     with pytest.raises(ValueError, match=r"expected images .* received \(2, 8\)"):
         LocalResponseNormalization()(np.ones((2, 8), "float32"))
+
+
+def test_two_groups_equal_keras_own_grouped_convolution():
+    x = np.random.default_rng(0).normal(size=(2, 6, 6, 8)).astype("float32")
+    ours = GroupedConv2D(12, 3, padding="same", activation="relu")
+    theirs = keras.layers.Conv2D(12, 3, groups=2, padding="same", activation="relu")
+    ours(x), theirs.build(x.shape)
+    (first, bias1), (second, bias2) = (part.get_weights() for part in ours.parts)
+    theirs.set_weights([np.concatenate([first, second], axis=-1), np.concatenate([bias1, bias2])])
+    np.testing.assert_allclose(np.asarray(ours(x)), np.asarray(theirs(x)), atol=1e-5)
+    assert ours.compute_output_shape((None, 6, 6, 8)) == (None, 6, 6, 12)
+
+
+def test_groups_must_divide():
+    with pytest.raises(ValueError, match="received 5 filters, 2 groups"):
+        GroupedConv2D(5, 3)
+    with pytest.raises(ValueError, match="received 3"):
+        GroupedConv2D(4, 3)(np.ones((1, 4, 4, 3), "float32"))
+
+
+@pytest.mark.parametrize(("channels", "strides"), [(8, 1), (4, 1), (8, 2)])
+def test_a_residual_block_is_its_equation(channels, strides):
+    x = np.random.default_rng(0).normal(size=(2, 6, 6, channels)).astype("float32")
+    block = ResidualBlock(8, strides)
+    y = np.asarray(block(x, training=False))
+    assert y.shape == block.compute_output_shape(x.shape)
+    way = x
+    for layer in block.chain:
+        way = layer(way)
+    around = x
+    for layer in block.shortcut:
+        around = layer(around)
+    assert len(block.shortcut) == (0 if (channels, strides) == (8, 1) else 2)
+    np.testing.assert_allclose(y, np.maximum(np.asarray(way) + np.asarray(around), 0), atol=1e-5)
+    with pytest.raises(ValueError, match="received 0"):
+        ResidualBlock(0)

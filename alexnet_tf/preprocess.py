@@ -1,0 +1,75 @@
+"""The preprocessing of a recipe as one layer, defined once.
+
+Streams call it, evaluation calls it, and it is the head of every exported model.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from alexnet_tf.errors import choose
+from alexnet_tf.quiet import keras
+from alexnet_tf.recipes import CHOICES
+
+ops = keras.ops
+
+
+@keras.saving.register_keras_serializable("alexnet_tf")
+class Preprocess(keras.layers.Layer):
+    """uint8 images of any size in, standardized float32 images of `size` out.
+
+    `standardize`: "rescale" is x/255; "symmetric" is x/127.5 - 1; "per_image" gives each image
+    zero mean and unit deviation. With `resize_first` the image is resized before augmentation
+    and standardization, else after both, as source B does.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        standardize: str = "rescale",
+        resize_first: bool = True,
+        interpolation: str = "bilinear",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**{"dtype": "float32", "trainable": False, **kwargs})
+        choose("standardize", standardize, CHOICES["standardize"])
+        choose("interpolation", interpolation, CHOICES["interpolation"])
+        self.size = size
+        self.standardize = standardize
+        self.resize_first = resize_first
+        self.interpolation = interpolation
+
+    def resize(self, images: Any) -> Any:
+        if tuple(images.shape[1:3]) == (self.size, self.size):
+            return images
+        return ops.image.resize(images, (self.size, self.size), interpolation=self.interpolation)
+
+    def before_augmentation(self, images: Any) -> Any:
+        images = ops.cast(images, "float32")
+        return self.resize(images) if self.resize_first else images
+
+    def after_augmentation(self, images: Any) -> Any:
+        images = images / 255.0
+        if self.standardize == "symmetric":
+            images = images * 2.0 - 1.0
+        elif self.standardize == "per_image":  # as TensorFlow's: a flat image must not divide by zero
+            mean = ops.mean(images, axis=(1, 2, 3), keepdims=True)
+            deviation = ops.std(images, axis=(1, 2, 3), keepdims=True)
+            pixels = ops.cast(ops.prod(ops.shape(images)[1:]), "float32")
+            images = (images - mean) / ops.maximum(deviation, 1.0 / ops.sqrt(pixels))
+        return images if self.resize_first else self.resize(images)
+
+    def call(self, images: Any) -> Any:
+        return self.after_augmentation(self.before_augmentation(images))
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return (input_shape[0], self.size, self.size, input_shape[3])
+
+    def get_config(self) -> dict[str, Any]:
+        own = {
+            "size": self.size,
+            "standardize": self.standardize,
+            "resize_first": self.resize_first,
+            "interpolation": self.interpolation,
+        }
+        return {**super().get_config(), **own}

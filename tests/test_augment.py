@@ -1,0 +1,186 @@
+"""Augmentations: the same eagerly and in a parallel stream, one draw an image, and what each does."""
+
+import numpy as np
+import pytest
+import scipy.ndimage
+import tensorflow as tf
+
+from alexnet_tf import augment as room
+from alexnet_tf.augment import augment
+from alexnet_tf.errors import UsageError
+from alexnet_tf.pipeline import stateless_draw
+from alexnet_tf.recipes import AUGMENTATIONS
+
+AMOUNTS = {
+    "resized_crop": 0.3, "rotation": 15.0, "shift": 0.2, "shear": 10.0, "zoom": 0.2, "flip": 0.5, "crop": 4,
+    "color": 0.4, "hue": 0.1, "pca": 0.1, "randaugment": 9, "cutout": 6, "mixup": 0.4, "cutmix": 1.0,
+}  # fmt: skip
+LABELS = np.eye(6, dtype="float32")
+
+
+def some_images(count=6, size=16):
+    smooth = scipy.ndimage.gaussian_filter(np.random.default_rng(0).random((count, size, size, 3)), (0, 2, 2, 0))
+    return ((smooth - smooth.min()) / np.ptp(smooth) * 255).astype("float32")
+
+
+def apply(images, amounts, labels=None, key=(7, 3)):
+    draw = stateless_draw(tf.constant(key, tf.int64), tf.constant(len(images)))
+    labels = np.eye(len(images), dtype="float32") if labels is None else labels
+    moved, mixed = augment(images, labels, amounts, draw, room.color_components(images))
+    return np.asarray(moved), np.asarray(mixed)
+
+
+def test_every_augmentation_is_tested_here():
+    assert set(AMOUNTS) == set(AUGMENTATIONS)
+
+
+@pytest.mark.parametrize("name", AMOUNTS)
+def test_each_is_the_same_eagerly_and_in_a_parallel_map(name):
+    images = some_images()
+    components = room.color_components(images)
+    eager, mixed = apply(images, {name: AMOUNTS[name]})
+
+    def mapped(x, y):
+        draw = stateless_draw(tf.constant((7, 3), tf.int64), tf.shape(x)[0])
+        return augment(x, y, {name: AMOUNTS[name]}, draw, components)
+
+    stream = tf.data.Dataset.from_tensors((images, LABELS)).repeat(4).map(mapped, num_parallel_calls=tf.data.AUTOTUNE)
+    runs = list(stream.as_numpy_iterator())
+    for batch, labels in runs:
+        np.testing.assert_array_equal(batch, runs[0][0])
+        np.testing.assert_allclose(batch, eager, atol=1e-2)
+        np.testing.assert_allclose(labels, mixed, atol=1e-6)
+    assert eager.shape == images.shape
+    assert np.abs(eager - images).max() > 1
+    assert np.isfinite(eager).all()
+
+
+@pytest.mark.parametrize("name", [name for name in AMOUNTS if name not in ("mixup", "cutmix")])
+def test_each_image_has_its_own_draw(name):
+    same = np.repeat(some_images(2)[:1], 12, axis=0)
+    moved, _ = apply(same, {name: AMOUNTS[name]})
+    assert any(np.abs(moved[0] - other).max() > 0.5 for other in moved[1:])
+
+
+@pytest.mark.parametrize("name", AMOUNTS)
+def test_another_key_gives_another_draw(name):
+    images = some_images(12)
+    (one, _), (other, _) = (apply(images, {name: AMOUNTS[name]}, key=(7, step)) for step in range(2))
+    assert np.abs(one - other).max() > 0.5
+
+
+def test_an_amount_of_zero_does_nothing():
+    images = some_images()
+    np.testing.assert_array_equal(apply(images, dict.fromkeys(AMOUNTS, 0))[0], images)
+
+
+def test_flip_mirrors_about_half_of_the_images():
+    images = some_images(200)
+    moved, _ = apply(images, {"flip": 0.5})
+    mirrored = [np.array_equal(a, b[:, ::-1]) for a, b in zip(moved, images, strict=True)]
+    kept = [np.array_equal(a, b) for a, b in zip(moved, images, strict=True)]
+    assert all(m or k for m, k in zip(mirrored, kept, strict=True))
+    assert 70 < sum(mirrored) < 130
+
+
+def test_crop_is_a_whole_pixel_window_of_the_padded_image():
+    images = some_images(40)
+    padded = np.pad(images, ((0, 0), (4, 4), (4, 4), (0, 0)))
+    offsets = set()
+    for moved, wide in zip(apply(images, {"crop": 4})[0], padded, strict=True):
+        found = [(y, x) for y in range(9) for x in range(9) if np.array_equal(moved, wide[y : y + 16, x : x + 16])]
+        assert found
+        offsets.add(found[0])
+    assert len(offsets) > 15
+
+
+def test_the_composed_motion_is_the_image_data_generators():
+    """scipy.ndimage with the generator's matrices: rotation, shift, shear, zoom in rows and columns."""
+    image = scipy.ndimage.gaussian_filter(some_images(1, 32)[0], (2, 2, 0))
+    names = ["rotation", "shift", "shear", "zoom"]
+    draw = stateless_draw(tf.constant((7, 3), tf.int64), tf.constant(1))
+    product = np.eye(3)
+    for name in names:
+        product = product @ np.asarray(room.motion(name, AMOUNTS[name], 32.0, draw))[0]
+    rows = product[:2, :2][::-1, ::-1]  # from (x, y) to (row, column)
+    centre = np.array([15.5, 15.5])
+    offset = product[:2, 2][::-1] + centre - rows @ centre
+    expected = np.stack(
+        [scipy.ndimage.affine_transform(image[..., c], rows, offset, order=1, mode="nearest") for c in range(3)], -1
+    )
+    moved, _ = apply(image[None], {name: AMOUNTS[name] for name in names}, labels=np.ones((1, 1), "float32"))
+    np.testing.assert_allclose(moved[0], expected, atol=0.5)  # of 255
+
+
+def test_a_resized_crop_shows_a_part_of_the_image_and_nothing_else():
+    across = np.tile(np.linspace(0, 255, 64, dtype="float32")[None, :, None], (64, 1, 3))
+    moved, _ = apply(np.repeat(across[None], 50, axis=0), {"resized_crop": 0.1})
+    spans = moved[:, 30, -1, 0] - moved[:, 30, 0, 0]
+    assert spans.min() < 0.5 * 255 < 0.9 * 255 < spans.max()
+    assert moved.min() >= 0
+    assert moved.max() <= 255
+
+
+def test_saturation_and_contrast_leave_grey_images_grey():
+    grey = np.repeat(some_images()[..., :1], 3, axis=-1)
+    moved, _ = apply(grey, {"color": 0.4, "hue": 0.5})
+    np.testing.assert_allclose(moved[..., 0], moved[..., 1], atol=0.1)
+    np.testing.assert_allclose(moved[..., 0], moved[..., 2], atol=0.1)
+
+
+def test_pca_noise_is_the_papers():
+    """One offset for all pixels of an image, along the principal components, with their deviations."""
+    rng = np.random.default_rng(0)
+    images = np.clip(rng.normal(128, [30, 20, 10], (3000, 4, 4, 3)), 60, 200).astype("float32")
+    components = room.color_components(images)
+    moved, _ = apply(images, {"pca": 0.1})
+    offsets = (moved - images).reshape(3000, 16, 3)
+    np.testing.assert_allclose(offsets, np.repeat(offsets[:, :1], 16, axis=1), atol=1e-3)
+    np.testing.assert_allclose(offsets[:, 0].std(axis=0), 0.1 * np.abs(components).max(axis=0), rtol=0.1)
+
+
+def test_cutout_covers_a_square_with_the_images_mean():
+    images = some_images(40)
+    moved, _ = apply(images, {"cutout": 6})
+    changed = np.abs(moved - images).max(axis=-1) > 1e-3
+    assert changed.sum(axis=(1, 2)).max() <= 49
+    assert changed.sum(axis=(1, 2)).max() >= 30
+    place = np.argwhere(changed[0])[0]
+    np.testing.assert_allclose(moved[0][tuple(place)], images[0].mean(axis=(0, 1)), atol=0.1)
+
+
+def test_mixup_blends_images_and_labels_alike():
+    images = some_images()
+    moved, labels = apply(images, {"mixup": 0.4})
+    share = labels.diagonal()
+    neighbour = np.roll(images, 1, axis=0)
+    expected = share[:, None, None, None] * images + (1 - share[:, None, None, None]) * neighbour
+    np.testing.assert_allclose(moved, expected, atol=1e-2)
+    np.testing.assert_allclose(labels.sum(axis=1), 1, atol=1e-6)
+
+
+def test_mixups_share_follows_its_distribution():
+    draw = stateless_draw(tf.constant((1, 1), tf.int64), tf.constant(20_000))
+    share = np.asarray(room._share(0.4, draw, "mixup"))
+    assert share.mean() == pytest.approx(0.5, abs=0.01)
+    assert share.var() == pytest.approx(1 / (4 * (2 * 0.4 + 1)), abs=0.005)
+
+
+def test_cutmix_labels_are_the_areas():
+    images = np.repeat(np.arange(6, dtype="float32")[:, None, None, None] * 40, 16, axis=1).repeat(16, 2).repeat(3, 3)
+    moved, labels = apply(images, {"cutmix": 1.0})
+    own = np.isclose(moved[..., 0], images[..., 0]).mean(axis=(1, 2))
+    np.testing.assert_allclose(labels.diagonal(), own, atol=1e-6)
+    np.testing.assert_allclose(labels.sum(axis=1), 1, atol=1e-6)
+
+
+def test_randaugment_changes_most_images_and_more_with_magnitude():
+    images = some_images(200)
+    mild, strong = (np.abs(apply(images, {"randaugment": m})[0] - images).mean(axis=(1, 2, 3)) for m in (2, 9))
+    assert (strong > 1).mean() > 0.8
+    assert strong.mean() > 1.5 * mild.mean()
+
+
+def test_an_unknown_augmentation_gets_a_hint():
+    with pytest.raises(UsageError, match="did you mean 'rotation'"):
+        apply(some_images(), {"rotatoin": 3})
