@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
 
+from alexnet_tf.errors import LabError
+
 if TYPE_CHECKING:
     from alexnet_tf.runs import Run
 
@@ -79,9 +81,15 @@ def mean_interval(values: Sequence[float]) -> Interval:
     return Interval(mean, mean - half, mean + half, len(values))
 
 
-def accuracy_interval(runs: Sequence[Run]) -> Interval:
-    """The test accuracy of runs that differ in seed: Student's with several, Wilson's with one."""
+def accuracy_interval(runs: Sequence[Run], best: bool = False) -> Interval:
+    """The test accuracy of runs that differ in seed: Student's with several, Wilson's with one.
+
+    `best` takes the best epoch of the test curve, as some sources report it, in place of the
+    weights kept.
+    """
     rates = [run.record["metrics"]["test_accuracy"] for run in runs]
+    if best:
+        rates = [max(row["val_accuracy"] for row in run.history) for run in runs]
     if len(rates) > 1:
         return mean_interval(rates)
     total = runs[0].record["images"]["test"]
@@ -94,27 +102,50 @@ def correct(run: Run) -> NDArray[np.bool_]:
     return np.argmax(outputs["test_logits"], axis=1) == outputs["test_labels"]
 
 
-def paired_difference(ours: Sequence[Run], theirs: Sequence[Run]) -> Interval:
-    """Accuracy of one recipe minus another's, paired over seeds; with one seed, over test images."""
-    by_seed = {run.record["seed"]: run for run in theirs}
-    pairs = [(run, by_seed[run.record["seed"]]) for run in ours if run.record["seed"] in by_seed]
-    if not pairs:
-        raise ValueError("the two recipes share no seed")
-    gains = [correct(one).astype("int8") - correct(other).astype("int8") for one, other in pairs]
+def contrast(terms: Sequence[tuple[Sequence[Run], float]]) -> Interval:
+    """A weighted sum of recipes' accuracies, paired over their shared seeds; with one seed, over test images.
+
+    ``[(a, 1), (b, -1)]`` is a difference; four terms of ± 1 are an interaction.
+    """
+    by_seed = [({run.record["seed"]: run for run in group}, weight) for group, weight in terms]
+    shared = sorted(set.intersection(*(set(group) for group, _ in by_seed)))
+    if not shared:
+        raise ValueError("the recipes share no seed")
+    gains = []
+    for seed in shared:
+        chosen = [(group[seed], weight) for group, weight in by_seed]
+        ids = [run.outputs["test_ids"] for run, _ in chosen]
+        if not all(np.array_equal(ids[0], other) for other in ids[1:]):
+            raise LabError(f"{chosen[0][0]} and {chosen[1][0]} were tested on different images: train one anew.")
+        gains.append(np.sum([weight * correct(run) for run, weight in chosen], axis=0))
     if len(gains) > 1:
         return mean_interval([float(gain.mean()) for gain in gains])
     gain = gains[0]
+    mean = float(gain.mean())
     half = float(stats.norm.ppf((1 + LEVEL) / 2) * gain.std(ddof=1) / np.sqrt(len(gain)))
-    return Interval(float(gain.mean()), float(gain.mean()) - half, float(gain.mean()) + half, 1)
+    return Interval(mean, mean - half, mean + half, 1)
+
+
+def paired_difference(ours: Sequence[Run], theirs: Sequence[Run]) -> Interval:
+    """Accuracy of one recipe minus another's, paired."""
+    return contrast([(ours, 1.0), (theirs, -1.0)])
 
 
 def seeds_to_decide(interval: Interval, margin: float) -> int | None:
-    """About how many seeds would shrink an interval to half its distance from undecided; None with one seed."""
+    """About how many seeds would decide a difference like this one; None with one seed, or beyond 10,000.
+
+    It is decided once the interval leaves zero or fits into the margin, at today's spread.
+    """
     if interval.n < 2:
         return None
-    half = (interval.high - interval.low) / 2
-    goal = max(abs(interval.mean), margin)
-    return max(interval.n + 1, int(np.ceil(interval.n * (half / goal) ** 2)))
+
+    def half(n: int) -> float:
+        return spread * float(stats.t.ppf((1 + LEVEL) / 2, n - 1)) / np.sqrt(n)
+
+    spread = 1.0
+    spread = (interval.high - interval.low) / 2 / half(interval.n)
+    goal = max(abs(interval.mean), margin - abs(interval.mean))
+    return next((n for n in range(interval.n + 1, 10_001) if half(n) < goal), None)
 
 
 def most_confused(

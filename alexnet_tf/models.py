@@ -7,6 +7,7 @@ called ``conv1`` ... ``fc8`` as in the 2012 paper, whatever stands between them.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -114,7 +115,8 @@ def lab3(
     choose("norm", norm, ["batch", "lrn", "none"])
     choose("activation", activation, ["relu", "leaky", "tanh"])
     choose("head", head, ["linear", "sigmoid"])
-    init = {"kernel_initializer": "he_normal"}
+    # PyTorch's He initialization is not truncated, Keras' he_normal is.
+    init = {"kernel_initializer": keras.initializers.VarianceScaling(2.0, "fan_in", "untruncated_normal")}
 
     def activate(name: str) -> keras.layers.Layer:
         if activation == "leaky":
@@ -319,6 +321,9 @@ def build(
     2915338
     """
     architecture = ARCHITECTURES[choose("architecture", name, ARCHITECTURES)]
+    known = [option for option in inspect.signature(architecture.layers).parameters if option != "classes"]
+    for option in options:
+        choose(f"option of {name}", option, known)
     size = architecture.image_size if image_size is None else image_size
     if seed is not None:
         keras.utils.set_random_seed(seed)
@@ -327,8 +332,6 @@ def build(
     try:
         stack = architecture.layers(architecture.classes if classes is None else classes, **options)
         return keras.Sequential([keras.Input((size, size, 3), name="image"), *stack], name=name.replace("-", "_"))
-    except TypeError as error:
-        raise UsageError(f"{name} does not have that option: {str(error).split('() ')[-1]}") from error
     except ValueError as error:
         if "negative dimension" in str(error) or "output size" in str(error) or "<= 0" in str(error):
             raise LabError(f"Images of {size} px are too small for {name}: a layer would have no output.") from error

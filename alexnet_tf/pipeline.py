@@ -107,11 +107,6 @@ def lives(
     return np.clip(np.asarray(moved), 0, 255).astype("uint8")
 
 
-def steps_per_epoch(images: int, batch_size: int, drop_remainder: bool) -> int:
-    """Batches in an epoch."""
-    return images // batch_size if drop_remainder else -(-images // batch_size)
-
-
 def arrays(split: Split, preprocess: Preprocess) -> np.ndarray:
     """All images of a split, preprocessed, in memory: for models that are no networks."""
     batches = [np.asarray(images) for images, _ in evaluation_stream(split, 1, preprocess)]

@@ -36,6 +36,42 @@ AUGMENTATIONS = (
 )
 
 
+# What a number may be: its type, its least and its largest value.
+RANGES: dict[str, tuple[type, float, float]] = {
+    "epochs": (int, 1, 100_000),
+    "batch_size": (int, 1, 1_000_000),
+    "image_size": (int, 1, 10_000),
+    "learning_rate": (float, 1e-12, 1e6),
+    "momentum": (float, 0, 0.9999),
+    "epsilon": (float, 1e-12, 1),
+    "l2": (float, 0, 1),
+    "decay": (float, 0, 1),
+}
+PAIRS = {
+    "plateau": ((float, 1e-6, 0.9999), (int, 0, 100_000)),
+    "steps": ((int, 1, 100_000), (float, 1e-6, 1)),
+}
+OPTIONS: dict[str, tuple[type, float, float]] = {
+    "width": (float, 0.01, 16),
+    "dense_units": (int, 1, 65_536),
+    "dropout": (float, 0, 0.99),
+    "depth_radius": (int, 0, 1_000),
+    "bias": (float, 1e-6, 1e6),
+    "alpha": (float, 0, 1e6),
+    "beta": (float, 0, 100),
+    "convolutions": (int, 2, 5),
+    "dense_layers": (int, 1, 10),
+}
+
+
+def _check(name: str, value: Any, kind: type, low: float, high: float) -> None:
+    """Raise with what was received unless a value is a number of its kind within its bounds."""
+    fits = isinstance(value, int if kind is int else (int, float)) and not isinstance(value, bool)
+    if not fits or not low <= value <= high:
+        words = "a whole number" if kind is int else "a number"
+        raise UsageError(f"{name} must be {words} from {low:g} to {high:g}; received {value!r}.")
+
+
 @dataclass(frozen=True)
 class Budget:
     """How much of a recipe to run: the fields that change, and about how long it takes on two cores."""
@@ -61,6 +97,7 @@ class Recipe:
     learning_rate: float
     optimizer: str = "sgd"
     momentum: float = 0.0  # for Adam: beta_1
+    epsilon: float = 1e-7  # of Adam: Keras' default; PyTorch's is 1e-8
     l2: float = 0.0  # added to the gradient, not decoupled
     decay: float = 0.0  # lr / (1 + decay * step), as `decay=` meant in older Keras
     plateau: tuple[float, int] | None = None  # (factor, patience) of ReduceLROnPlateau on the loss
@@ -81,13 +118,29 @@ class Recipe:
     def __post_init__(self) -> None:
         for name, allowed in CHOICES.items():
             choose(f"{name} (recipe {self.name})", getattr(self, name), allowed)
-        for name in self.augment:
+        for name, (kind, low, high) in RANGES.items():
+            _check(name, getattr(self, name), kind, low, high)
+        for name in ("resize_first", "drop_remainder"):
+            if not isinstance(getattr(self, name), bool):
+                raise UsageError(f"{name} must be true or false; received {getattr(self, name)!r}.")
+        for name in ("augment", "options"):
+            if not isinstance(getattr(self, name), Mapping):
+                raise UsageError(f"{name} has parts: set one as {name}.NAME=VALUE; received {getattr(self, name)!r}.")
+        for name, value in self.augment.items():
             choose("augmentation", name, AUGMENTATIONS)
-        for name in ("epochs", "batch_size", "image_size"):
-            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
-                raise UsageError(f"{name} must be a whole number, 1 or more; received {getattr(self, name)!r}.")
-        if not isinstance(self.learning_rate, (int, float)) or not self.learning_rate > 0:
-            raise UsageError(f"learning_rate must be a positive number; received {self.learning_rate!r}.")
+            _check(f"augment.{name}", value, float, 0, 180)
+        for name, value in self.options.items():
+            if name in OPTIONS:
+                _check(f"options.{name}", value, *OPTIONS[name])
+        if self.train_images is not None:
+            _check("train_images", self.train_images, int, 1, 10**8)
+        for name, (first, second) in PAIRS.items():
+            pair = getattr(self, name)
+            if pair is not None:
+                if not isinstance(pair, list | tuple) or len(pair) != 2:
+                    raise UsageError(f"{name} must be a pair such as [0.1, 5]; received {pair!r}.")
+                _check(f"{name}'s first number", pair[0], *first)
+                _check(f"{name}'s second number", pair[1], *second)
 
     def mark(self, name: str) -> str:
         """Whether a field (or ``options.NAME``) is given, inferred or ours."""
@@ -109,6 +162,8 @@ class Recipe:
     def change(self, changes: Mapping[str, Any]) -> Recipe:
         """The recipe with some fields changed; ``options.NAME`` and ``augment.NAME`` reach inside."""
         top: dict[str, Any] = {}
+        if any(not key.partition(".")[2] for key in changes if "." in key):
+            raise UsageError("A part needs a name: set it as options.NAME=VALUE.")
         settable = sorted({item.name for item in dataclasses.fields(self)} - set(ABOUT))
         for key, value in changes.items():
             outer, _, inner = key.partition(".")
@@ -210,9 +265,19 @@ FLOWERS_LRN = Recipe(
     augment={"shear": 0.2, "zoom": 0.2, "flip": 0.5, "rotation": 15.0, "shift": 0.2},
     interpolation="nearest",
     keep="best",
+    options={
+        "width": 1.0,
+        "dense_units": 4096,
+        "dropout": 0.5,
+        "depth_radius": 5,
+        "bias": 1.0,
+        "alpha": 1e-4,
+        "beta": 0.75,
+    },
     given="model image_size standardize epochs batch_size optimizer learning_rate momentum plateau loss keep"
-    " augment.shear augment.zoom augment.flip augment.rotation augment.shift",
-    inferred="interpolation resize_first drop_remainder precision l2 decay",
+    " augment.shear augment.zoom augment.flip augment.rotation augment.shift train_images options.dense_units"
+    " options.dropout options.depth_radius options.bias options.alpha options.beta",
+    inferred="options.width interpolation resize_first drop_remainder precision l2 decay",
     budgets={
         "paper": Budget(minutes=120),
         "laptop": Budget(minutes=20, changes={"image_size": 115, "epochs": 60, "batch_size": 32}),
@@ -245,12 +310,13 @@ CIFAR10_BN64 = Recipe(
     batch_size=32,
     learning_rate=0.001,
     drop_remainder=True,
+    options={"width": 1.0, "dense_units": 1024, "dropout": 0.5},
     given="model dataset image_size standardize resize_first epochs batch_size optimizer learning_rate loss"
-    " drop_remainder",
-    inferred="momentum interpolation precision l2 decay keep plateau train_images",
+    " drop_remainder train_images options.dense_units options.dropout",
+    inferred="options.width momentum interpolation precision l2 decay keep plateau",
     budgets={
-        "paper": Budget(minutes=25),
-        "laptop": Budget(minutes=10, changes={"epochs": 8}),
+        "paper": Budget(minutes=35),
+        "laptop": Budget(minutes=14, changes={"epochs": 8}),
         "quick": Budget(
             minutes=0.2,
             changes={
@@ -258,6 +324,7 @@ CIFAR10_BN64 = Recipe(
                 "epochs": 6,
                 "train_images": 2000,
                 "optimizer": "adam",
+                "momentum": 0.9,
                 "options.width": 0.5,
                 "options.dense_units": 256,
                 "options.dropout": 0.2,
@@ -282,8 +349,9 @@ LAB_QUICK = {
 
 
 LAB_INFERRED = (
-    "loss optimizer learning_rate momentum l2 resize_first keep decay plateau train_images drop_remainder interpolation"
-    " precision"
+    "options.convolutions options.dense_layers options.dropout options.activation options.head options.width"
+    " options.dense_units epsilon loss optimizer learning_rate momentum l2 resize_first keep decay plateau"
+    " train_images drop_remainder interpolation precision"
 )
 
 
@@ -304,8 +372,18 @@ def _lab(name: str, title: str, parameters: int, changes: Mapping[str, Any], giv
         learning_rate=1e-4,
         momentum=0.95,
         l2=5e-4,
-        options={"dropout": 0.5, "norm": "batch"},
-        given="model dataset image_size epochs batch_size options.dropout options.norm " + given,
+        epsilon=1e-8,
+        options={
+            "convolutions": 5,
+            "dense_layers": 3,
+            "norm": "batch",
+            "dropout": 0.5,
+            "activation": "relu",
+            "head": "linear",
+            "width": 1.0,
+            "dense_units": 4096,
+        },
+        given="model dataset image_size epochs batch_size options.norm " + given,
         inferred=" ".join(field for field in LAB_INFERRED.split() if field not in given.split()),
         budgets={
             "paper": Budget(minutes=210),
@@ -317,7 +395,7 @@ def _lab(name: str, title: str, parameters: int, changes: Mapping[str, Any], giv
 
 
 LAB = (
-    _lab("lab-base", "Lab 3's AlexNet at 227 px", 58_323_722, {}),
+    _lab("lab-base", "Lab 3's AlexNet at 227 px", 58_323_722, {}, given="options.dropout"),
     _lab(
         "lab-4conv", "Without the fifth convolution", 56_996_234,
         {"options.convolutions": 4}, given="options.convolutions",
@@ -370,8 +448,11 @@ CIFAR10_SIMPLE = Recipe(
     batch_size=64,
     optimizer="adam",
     learning_rate=0.001,
+    momentum=0.9,
+    epsilon=1e-8,
+    options={"dropout": 0.5},
     given="model dataset standardize epochs batch_size optimizer learning_rate loss",
-    inferred="image_size momentum keep precision l2 decay plateau train_images drop_remainder",
+    inferred="options.dropout epsilon image_size momentum keep precision l2 decay plateau train_images drop_remainder",
     budgets={
         "paper": Budget(minutes=12),
         "laptop": Budget(minutes=12),
@@ -429,8 +510,10 @@ def _int305(name: str, title: str, parameters: int, model: str, given: str, **ow
     """Source D's systems share everything but the network and the optimizer."""
     rate = {"learning_rate": 0.01} if own.get("optimizer", "sgd") == "sgd" else {}
     small = {} if model == "lenet" else {"options.width": 0.25, "options.dense_units": 256}
+    sizes = {} if model == "lenet" else {"width": 1.0, "dense_units": 4096, "dropout": 0.0}
     quick = {**OBJECTS_QUICK, "batch_size": 32, "optimizer": "adam", "learning_rate": 0.001, **small}
-    settings: dict[str, Any] = {"learning_rate": 1e-4, "momentum": 0.9, **own}
+    settings: dict[str, Any] = {"learning_rate": 1e-4, "momentum": 0.9, "epsilon": 1e-8, **own}
+    settings["options"] = {**sizes, **own.get("options", {})}
     return Recipe(
         name=name,
         source="D",
@@ -483,6 +566,7 @@ ZENG_AUG = Recipe(
     batch_size=64,
     learning_rate=0.02,
     momentum=0.9,
+    options={"width": 1.0, "dense_units": 1024, "dropout": 0.5},
     steps=(12, 0.2),
     augment={"rotation": 10.0, "shift": 0.1, "crop": 2, "zoom": 0.1, "flip": 0.5},
     given="dataset optimizer loss",

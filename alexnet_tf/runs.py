@@ -7,9 +7,9 @@ logits) and ``measurements/``. Weights and half-done trainings lie under ``.cach
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import shutil
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     import numpy as np
 
 FORMAT = 1
+# What a whole record holds.
+RECORD = {
+    "format": int, "name": str, "budget": str, "seed": int, "protocol": str, "overrides": dict, "recipe": dict,
+    "history": list, "metrics": dict, "images": dict, "class_names": list, "provenance": dict,
+}  # fmt: skip
 
 
 def home() -> Path:
@@ -45,12 +50,21 @@ def store_for(budget: str) -> Path:
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a whole file or nothing, whenever the process dies."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".part")
+    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
     with partial.open("wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """A JSON object from a file; empty when there is no whole one."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def read_arrays(path: Path, what: str) -> dict[str, np.ndarray]:
@@ -77,13 +91,9 @@ class Run:
         file = self.path / "record.json"
         if not file.exists():
             raise LabError(f"{self} is not finished: run 'python -m alexnet_tf train {self.recipe}' again to go on.")
-        try:
-            record = json.loads(file.read_text(encoding="utf-8"))
-            whole = isinstance(record, dict) and {"format", "recipe", "budget", "seed", "metrics"} <= record.keys()
-        except (json.JSONDecodeError, UnicodeDecodeError):
-            whole = False
-        if not whole:
-            raise LabError(f"The record of {self} is truncated or damaged: train it anew with --fresh ({file}).")
+        record = read_object(file)
+        if not record.keys() >= RECORD.keys() or not all(isinstance(record[key], kind) for key, kind in RECORD.items()):
+            raise LabError(f"The record of {self} is truncated or damaged: train it again ({file}).")
         if record["format"] != FORMAT:
             raise LabError(
                 f"{self} was written in format {record['format']} and this version reads format {FORMAT}: "
@@ -94,7 +104,10 @@ class Run:
     @cached_property
     def outputs(self) -> dict[str, np.ndarray]:
         """Ids, labels and logits for validation and test, as ``val_ids`` ... ``test_logits``."""
-        return read_arrays(self.path / "outputs.npz", f"The outputs of {self}")
+        found = read_arrays(self.path / "outputs.npz", f"The outputs of {self}")
+        if not {"test_ids", "test_labels", "test_logits"} <= found.keys():
+            raise LabError(f"The outputs of {self} are not whole: train it anew with --fresh.")
+        return found
 
     @property
     def recipe(self) -> str:
@@ -102,7 +115,13 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        return (self.path / "record.json").exists()
+        """A run without a whole record is unfinished."""
+        return read_object(self.path / "record.json").keys() >= RECORD.keys()
+
+    @property
+    def begun(self) -> dict[str, Any]:
+        """What an unfinished training was begun with; empty when none is under way."""
+        return read_object(self.scratch / "begun.json")
 
     @property
     def weights(self) -> Path:
@@ -130,10 +149,25 @@ class Run:
         pairs = {name: (then.get(name, plain.get(name)), now.get(name, plain.get(name))) for name in names}
         return [f"{name} was {old!r} and is now {new!r}" for name, (old, new) in pairs.items() if old != new]
 
-    def remove(self) -> None:
-        """Forget the run, its weights and its state."""
-        shutil.rmtree(self.path, ignore_errors=True)
-        shutil.rmtree(self.scratch, ignore_errors=True)
+    def discard_state(self) -> None:
+        """Forget an unfinished training; a finished run stays until a new one replaces it."""
+        for leftover in ("begun.json", "state.npz", "best.npz"):
+            (self.scratch / leftover).unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the run for one process; the lock goes when the process does, however it ends."""
+        self.scratch.mkdir(parents=True, exist_ok=True)
+        with (self.scratch / "lock").open("w") as file:
+            try:
+                import fcntl
+
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except ImportError:  # not on this system: go without
+                pass
+            except OSError as error:
+                raise LabError(f"{self} is being trained by another process: wait for it, or stop it.") from error
+            yield
 
     def summary(self) -> dict[str, Any]:
         """The row of ``runs --json``."""
@@ -160,25 +194,21 @@ class Run:
         }
 
     def _unfinished_summary(self) -> dict[str, Any]:
-        try:
-            begun = json.loads((self.scratch / "begun.json").read_text(encoding="utf-8"))
-        except (OSError, json.JSONDecodeError) as error:
-            raise LabError(f"Nothing is known of {self}: train it anew with --fresh.") from error
-        none = dict.fromkeys(("val_accuracy", "test_accuracy"))
-        keys = ("backend", "precision", "hardware")
-        provenance = {key: begun["provenance"][key] for key in keys}
+        begun, seed = self.begun, self.path.name.removeprefix("seed-")
+        provenance = begun.get("provenance", {})
         return {
-            "recipe": begun["name"],
-            "budget": begun["budget"],
-            "seed": begun["seed"],
-            "protocol": begun["protocol"],
-            "dataset": begun["dataset"],
-            "overrides": begun["overrides"],
+            "recipe": self.recipe,
+            "budget": begun.get("budget", self.path.parent.name.partition("-")[0]),
+            "seed": int(seed) if seed.isdigit() else None,
+            "protocol": begun.get("protocol"),
+            "dataset": begun.get("dataset"),
+            "overrides": begun.get("overrides", {}),
             "status": "unfinished",
             "epochs": begun.get("epochs", 0),
-            **none,
+            "val_accuracy": None,
+            "test_accuracy": None,
             "minutes": begun.get("minutes", 0.0),
-            **provenance,
+            **{key: provenance.get(key) for key in ("backend", "precision", "hardware")},
             "path": str(self.path),
         }
 

@@ -22,13 +22,17 @@ import numpy as np
 
 from alexnet_tf import datasets, models, provenance, recipes, runs
 from alexnet_tf.errors import LabError
-from alexnet_tf.pipeline import evaluation_stream, steps_per_epoch, training_stream
 from alexnet_tf.preprocess import Preprocess
 from alexnet_tf.quiet import keras
 from alexnet_tf.recipes import Recipe
 from alexnet_tf.runs import Run, write_atomically
 
 ops = keras.ops
+
+if keras.backend.backend() == "tensorflow":
+    from alexnet_tf import pipeline as streams
+else:
+    from alexnet_tf import arrays as streams  # type: ignore[no-redef]
 
 # --- Optimizers: what older Keras and PyTorch meant ---------------------------------------------
 
@@ -71,7 +75,7 @@ def make_optimizer(recipe: Recipe) -> keras.optimizers.Optimizer:
     """The optimizer of a recipe."""
     common = {"learning_rate": recipe.learning_rate, "l2": recipe.l2, "decay": recipe.decay}
     if recipe.optimizer == "adam":
-        return SourceAdam(beta_1=recipe.momentum or 0.9, **common)
+        return SourceAdam(beta_1=recipe.momentum, epsilon=recipe.epsilon, **common)
     return SourceSGD(momentum=recipe.momentum, **common)
 
 
@@ -135,8 +139,11 @@ class SaveState(keras.callbacks.Callback):
         if not self.run.state.exists():
             return 0
         saved = runs.read_arrays(self.run.state, f"The saved weights of {self.run}")
-        about = json.loads(str(saved["about"]))
-        values = [saved[f"v{i}"] for i in range(about["variables"])]
+        try:
+            about = json.loads(str(saved["about"]))
+            values = [saved[f"v{i}"] for i in range(about["variables"])]
+        except (KeyError, json.JSONDecodeError) as error:
+            raise LabError(f"The saved weights of {self.run} are damaged: train it anew with --fresh.") from error
         variables = self.variables()
         if [tuple(v.shape) for v in variables] != [value.shape for value in values]:
             raise LabError(f"The state of {self.run} belongs to another network: train it anew with --fresh.")
@@ -172,9 +179,15 @@ class SaveState(keras.callbacks.Callback):
         if not self.history:
             self.save()
 
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Note the rate that the epoch begins with, before a plateau changes it for the next."""
+        optimizer = self.model.optimizer
+        steps = int(ops.convert_to_numpy(optimizer.iterations))
+        self.rate = float(ops.convert_to_numpy(optimizer.learning_rate)) / (1 + self.recipe.decay * steps)
+
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        row = {name: float(value) for name, value in (logs or {}).items()}
-        row["learning_rate"] = float(ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        row = {name: float(value) for name, value in (logs or {}).items() if name != "learning_rate"}
+        row["learning_rate"] = self.rate
         self.history.append({"epoch": epoch + 1, **row})
         if self.recipe.keep == "best" and row["val_accuracy"] > self.best:
             self.best = row["val_accuracy"]
@@ -196,9 +209,9 @@ class SaveState(keras.callbacks.Callback):
 class Progress(keras.callbacks.Callback):
     """A line an epoch; in a terminal also where the epoch stands."""
 
-    def __init__(self, run: Run, epochs: int, steps: int) -> None:
+    def __init__(self, run: Run, epochs: int, steps: int, part: str) -> None:
         super().__init__()
-        self.run, self.epochs, self.steps = run, epochs, steps
+        self.run, self.epochs, self.steps, self.part = run, epochs, steps, part
         self.live = sys.stderr.isatty()
         self.shown = 0.0
 
@@ -214,9 +227,14 @@ class Progress(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         logs, seconds = logs or {}, time.perf_counter() - self.began
         left = seconds * (self.epochs - epoch - 1) / 60
-        shown = f"loss {logs['loss']:.3f}, accuracy {logs['accuracy']:.1%}, monitored {logs['val_accuracy']:.1%}"
-        line = f"{self.run}: epoch {epoch + 1}/{self.epochs}: {shown} ({seconds:.0f} s, {left:.0f} min left)"
+        shown = f"loss {logs['loss']:.3f}, accuracy {logs['accuracy']:.1%}, {self.part} {logs['val_accuracy']:.1%}"
+        line = f"{self.run}: epoch {epoch + 1}/{self.epochs}: {shown} ({seconds:.0f} s, {left:.1f} min left)"
         print(("\r" if self.live else "") + line, file=sys.stderr, flush=True)
+
+
+def steps_per_epoch(images: int, batch_size: int, drop_remainder: bool) -> int:
+    """Batches in an epoch."""
+    return images // batch_size if drop_remainder else -(-images // batch_size)
 
 
 # --- Training -----------------------------------------------------------------------------------
@@ -237,29 +255,49 @@ def train(
     """
     recipe = recipes.get(name).at(budget).change(overrides or {})
     run = runs.locate(name, budget, seed, overrides, protocol, store)
-    if fresh:
-        run.remove()
-    if run.finished:
+    if run.finished and not run.begun and not fresh:
         changed = run.outdated()
         if changed:
             raise LabError(f"{run} is of an older recipe ({'; '.join(changed)}): train it anew with --fresh.")
         return run
+    with run.locked():
+        if fresh:
+            run.discard_state()
+        begun = _begin(run, recipe, name, budget, seed, overrides or {}, protocol)
+        splits = datasets.load(recipe.dataset, protocol, recipe.train_images)
+        begun["provenance"]["dataset_fingerprint"] = splits.fingerprint()
+        model = fit(run, recipe, splits, seed, begun)
+        _finish(run, recipe, splits, model, begun)
+    return runs.Run(run.path, run.scratch)
+
+
+def _begin(
+    run: Run, recipe: Recipe, name: str, budget: str, seed: int, overrides: Mapping[str, Any], protocol: str
+) -> dict[str, Any]:
+    """What the record will say of how the training was begun; a resumed one must be the same."""
     begun: dict[str, Any] = {
         "name": name,
         "budget": budget,
         "seed": seed,
         "protocol": protocol,
-        "overrides": dict(overrides or {}),
+        "overrides": dict(overrides),
         "dataset": recipe.dataset,
-        "recipe": _marked(recipe, budget, overrides or {}),
-        "provenance": provenance.collect(recipe.precision),
+        "recipe": _marked(recipe, budget, overrides),
+        "provenance": {**provenance.collect(recipe.precision), "resumed": 0},
     }
-    _refuse_another_recipe(run, begun)
-    splits = datasets.load(recipe.dataset, protocol, recipe.train_images)
-    begun["provenance"]["dataset_fingerprint"] = splits.fingerprint()
-    model = fit(run, recipe, splits, seed, begun)
-    _finish(run, recipe, splits, model, begun)
-    return run
+    earlier = run.begun
+    if not earlier:
+        return begun
+    now, before = json.loads(json.dumps(begun["recipe"])), earlier.get("recipe", {})
+    changed = [field for field in now.keys() | before.keys() if now.get(field) != before.get(field)]
+    if changed:
+        raise LabError(
+            f"{run} was begun with an older recipe (changed since: {', '.join(sorted(changed))}): "
+            "train it anew with --fresh."
+        )
+    begun["provenance"]["started"] = earlier["provenance"]["started"]
+    begun["provenance"]["resumed"] = earlier["provenance"]["resumed"] + 1
+    return begun
 
 
 def _marked(recipe: Recipe, budget: str, overrides: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -272,21 +310,6 @@ def _marked(recipe: Recipe, budget: str, overrides: Mapping[str, Any]) -> dict[s
         if field in budgeted or field in overrides:
             marked[field]["changed_by"] = "override" if field in overrides else budget
     return marked
-
-
-def _refuse_another_recipe(run: Run, begun: dict[str, Any]) -> None:
-    """An unfinished run goes on only with the recipe that it began with."""
-    try:
-        before = json.loads((run.scratch / "begun.json").read_text(encoding="utf-8"))["recipe"]
-    except (OSError, json.JSONDecodeError, KeyError):
-        return
-    now = json.loads(json.dumps(begun["recipe"]))
-    changed = [field for field in now.keys() | before.keys() if now.get(field) != before.get(field)]
-    if changed:
-        raise LabError(
-            f"{run} was begun with an older recipe (changed since: {', '.join(sorted(changed))}): "
-            "train it anew with --fresh."
-        )
 
 
 def fit(run: Run, recipe: Recipe, splits: datasets.Splits, seed: int, begun: dict[str, Any]) -> keras.Sequential:
@@ -309,7 +332,7 @@ def fit(run: Run, recipe: Recipe, splits: datasets.Splits, seed: int, begun: dic
     done = saver.load()
     preprocess = make_preprocess(recipe)
     if done < recipe.epochs:
-        stream = training_stream(
+        stream = streams.training_stream(
             splits.train,
             classes,
             preprocess,
@@ -324,14 +347,14 @@ def fit(run: Run, recipe: Recipe, splits: datasets.Splits, seed: int, begun: dic
             *stepped,
             *([plateau] if plateau else []),
             saver,
-            Progress(run, recipe.epochs, steps),
+            Progress(run, recipe.epochs, steps, "test" if splits.val is None else "validation"),
         ]
         model.fit(
             stream,
             epochs=recipe.epochs,
             initial_epoch=done,
             steps_per_epoch=steps,
-            validation_data=evaluation_stream(splits.monitored, classes, preprocess),
+            validation_data=streams.evaluation_stream(splits.monitored, classes, preprocess),
             callbacks=callbacks,
             shuffle=False,  # the stream has shuffled
             verbose=0,
@@ -344,14 +367,16 @@ def fit(run: Run, recipe: Recipe, splits: datasets.Splits, seed: int, begun: dic
 
 def logits_of(model: keras.Model, split: datasets.Split, classes: int, preprocess: Preprocess) -> np.ndarray:
     """The network's outputs for every example of a split, in order."""
-    return np.asarray(model.predict(evaluation_stream(split, classes, preprocess), verbose=0), "float32")
+    return np.asarray(model.predict(streams.evaluation_stream(split, classes, preprocess), verbose=0), "float32")
 
 
 def exported(model: keras.Sequential, preprocess: Preprocess, recipe: Recipe) -> keras.Sequential:
     """The network for use: uint8 images of any size in, probabilities out."""
     last = "sigmoid" if recipe.loss == "bce" else "softmax"
+    bare = keras.models.clone_model(model)  # without the optimizer, which only a training needs
+    bare.set_weights(model.get_weights())
     tail = keras.layers.Activation(last, dtype="float32", name="probabilities")
-    return keras.Sequential([keras.Input((None, None, 3), dtype="uint8", name="image"), preprocess, model, tail])
+    return keras.Sequential([keras.Input((None, None, 3), dtype="uint8", name="image"), preprocess, bare, tail])
 
 
 def _finish(run: Run, recipe: Recipe, splits: datasets.Splits, model: keras.Sequential, begun: dict[str, Any]) -> None:
@@ -381,5 +406,4 @@ def _finish(run: Run, recipe: Recipe, splits: datasets.Splits, model: keras.Sequ
     record = {"format": runs.FORMAT, **begun, "class_names": list(splits.class_names), "metrics": metrics}
     record["images"] = {"train": len(splits.train), "val": len(splits.val or ()), "test": len(splits.test)}
     write_atomically(run.path / "record.json", (json.dumps(record, indent=1) + "\n").encode())
-    for leftover in ("state.npz", "best.npz", "begun.json"):
-        (run.scratch / leftover).unlink(missing_ok=True)
+    run.discard_state()

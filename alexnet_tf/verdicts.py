@@ -8,6 +8,7 @@ from pathlib import Path
 
 from alexnet_tf import evaluation, recipes, runs
 from alexnet_tf.claims import CLAIMS, Claim
+from alexnet_tf.errors import LabError
 from alexnet_tf.evaluation import Interval
 from alexnet_tf.runs import Run
 
@@ -56,7 +57,7 @@ def judge_difference(found: Interval, sign: int, margin: float) -> tuple[str, st
 
 def _countable(recipe: str | None, protocol: str, budget: str, found: Sequence[Run]) -> list[Run]:
     """Finished runs of the recipe as it stands: no overrides, not outdated."""
-    return [
+    fitting = [
         run
         for run in found
         if run.record["name"] == recipe
@@ -64,6 +65,12 @@ def _countable(recipe: str | None, protocol: str, budget: str, found: Sequence[R
         and not run.record["overrides"]
         and not run.outdated()
     ]
+    seen = {run.record["provenance"]["dataset_fingerprint"] for run in fitting}
+    if len(seen) > 1:
+        raise LabError(
+            f"The {budget} runs of {recipe} saw different data ({', '.join(sorted(seen))}): train them anew."
+        )
+    return fitting
 
 
 def _not_run(claim: Claim) -> Verdict:
@@ -83,7 +90,7 @@ def judge(claim: Claim, found: Sequence[Run]) -> Verdict:
     for budget in ("paper", "laptop") if claim.recipe else ():
         ours = _countable(claim.recipe, claim.protocol, budget, found)
         if claim.rule == "level" and ours and claim.reported is not None:
-            interval = evaluation.accuracy_interval(ours)
+            interval = evaluation.accuracy_interval(ours, claim.best)
             verdict, why = judge_level(interval, claim.reported, claim.margin)
             break
         theirs = _countable(claim.versus, claim.protocol, budget, found) if claim.versus else []

@@ -58,7 +58,14 @@ def make_run(tmp_path):
             "metrics": {"val_accuracy": None, "test_accuracy": float(right.mean())},
             "images": {"train": 1, "val": 0, "test": len(right)},
             "class_names": ["right", "wrong"],
-            "provenance": {"minutes": 1.0, "backend": "tensorflow", "precision": "float32", "hardware": "made"},
+            "provenance": {
+                "dataset_fingerprint": "made",
+                "minutes": 1.0,
+                "backend": "tensorflow",
+                "precision": "float32",
+                "hardware": "made",
+                "dataset_fingerprint": "made",
+            },
         }
         run.path.mkdir(parents=True)
         np.savez(run.path / "outputs.npz", test_ids=np.arange(len(right)), test_labels=labels, test_logits=logits)

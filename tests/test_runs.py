@@ -63,7 +63,7 @@ def test_a_truncated_record_is_told(make_run, keep):
     run = make_run("lab-base", [True])
     file = run.path / "record.json"
     file.write_bytes(file.read_bytes()[:keep])
-    with pytest.raises(LabError, match=r"truncated or damaged.*--fresh"):
+    with pytest.raises(LabError, match=r"truncated or damaged: train it again"):
         _ = runs.Run(run.path, run.scratch).record
 
 
