@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from alexnet_tf import __version__
@@ -20,7 +21,9 @@ def _table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> str:
         value = row[column]
         if value is None:
             return "-"
-        return f"{value:.2%}" if isinstance(value, float) and column != "minutes" else str(value)
+        if isinstance(value, float):
+            return f"{value:.1f}" if column == "minutes" else f"{value:.2%}"
+        return f"{value:,}" if column == "parameters" else str(value)
 
     texts = [list(columns), *[[cell(row, column) for column in columns] for row in rows]]
     widths = [max(len(text[i]) for text in texts) for i in range(len(columns))]
@@ -79,7 +82,10 @@ def _runs(args: argparse.Namespace) -> None:
     rows = [run.summary() for run in listing(args.runs)]
     if not rows and not args.json:
         print("No runs yet: 'python -m alexnet_tf train RECIPE' makes one.", file=sys.stderr)
-    columns = ("recipe", "budget", "seed", "protocol", "status", "epochs", "val_accuracy", "test_accuracy", "minutes")
+    columns = ["run", "protocol", "status", "epochs", "val_accuracy", "test_accuracy", "minutes", "changed"]
+    for row in [] if args.json else rows:
+        row["run"] = "/".join(Path(row["path"]).parts[-3:]).replace("seed-", "")
+        row["changed"] = " ".join(f"{key}={value}" for key, value in row["overrides"].items())
     _show(rows, columns, args.json)
 
 
@@ -88,6 +94,7 @@ def _evaluate(args: argparse.Namespace) -> None:
     from alexnet_tf.runs import find
 
     run = find(args.run, args.runs)
+    print(f"using {run}", file=sys.stderr)
     outputs, record = run.outputs, run.record
     print(f"{run}: test accuracy {evaluation.accuracy_interval([run])}, protocol {record['protocol']}")
     predicted = outputs["test_logits"].argmax(axis=1)
@@ -123,6 +130,12 @@ def _reports(args: argparse.Namespace) -> int:
     return 0 if all(report.ok for report in done) else 1
 
 
+def _seed(text: str) -> int:
+    if not text.isdigit() or int(text) >= 2**31:
+        raise argparse.ArgumentTypeError(f"a seed is a whole number from 0 to {2**31 - 1}; received {text!r}")
+    return int(text)
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line's grammar."""
     top = argparse.ArgumentParser(prog="alexnet_tf", description=__doc__)
@@ -146,7 +159,7 @@ def parser() -> argparse.ArgumentParser:
     train = command("train", _train, "train one run, or go on with an unfinished one")
     train.add_argument("recipe", metavar="RECIPE")
     train.add_argument("--budget", default="quick", metavar="B", help=f"one of {', '.join(BUDGETS)} (default: quick)")
-    train.add_argument("--seed", type=int, default=0, metavar="N")
+    train.add_argument("--seed", type=_seed, default=0, metavar="N", help="a whole number from 0 (default: 0)")
     train.add_argument("--protocol", default="source", choices=PROTOCOLS, help="what is held out (default: source)")
     train.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a field of the recipe")
     train.add_argument("--fresh", action="store_true", help="train anew, whatever is there")
@@ -181,13 +194,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except LabError as error:
         print(f"alexnet_tf: {error}", file=sys.stderr)
         return error.status
+    except OSError as error:
+        print(
+            f"alexnet_tf: {error.strerror or error}: {error.filename or 'check the path and the disk'}", file=sys.stderr
+        )
+        return 1
     except KeyboardInterrupt:
         print(
             "\nalexnet_tf: stopped; what was finished is saved. The same command goes on from there.", file=sys.stderr
         )
         return 130
-    except BrokenPipeError:
-        return 1
 
 
 if __name__ == "__main__":

@@ -87,10 +87,15 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
 
     try:
         with Image.open(path) as image:
-            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+            upright = ImageOps.exif_transpose(image)
+            if upright.mode.startswith("I"):  # 16 bits a pixel: PIL would cut, not scale
+                upright = Image.fromarray((np.asarray(upright) / 257).clip(0, 255).astype("uint8"))
+            return np.asarray(upright.convert("RGB"))
     except FileNotFoundError as error:
         raise LabError(f"There is no image {path}: check the path.") from error
-    except (UnidentifiedImageError, OSError) as error:
+    except Image.DecompressionBombError as error:
+        raise LabError(f"{path} has too many pixels to be opened safely: make it smaller.") from error
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         raise LabError(f"{path} can't be read as an image: is it whole, and a JPEG or PNG?") from error
 
 
@@ -143,7 +148,7 @@ def _cifar10() -> Splits:
     for name in "train", "test":
         try:
             loaded = tfds.load("cifar10", split=name, data_dir=str(data_dir()), download=False, batch_size=-1)
-        except (AssertionError, OSError, tfds.core.registered.DatasetNotFoundError) as error:
+        except Exception as error:  # whatever a damaged folder makes TensorFlow Datasets raise
             raise missing from error
         arrays = tfds.as_numpy(loaded)
         ids = np.array([int(i.decode().rsplit("_", 1)[1]) for i in arrays["id"]], "int32")
@@ -173,7 +178,8 @@ def folder(path: Path | str) -> tuple[Split, tuple[str, ...]]:
     names = tuple(sorted(entry.name for entry in base.iterdir() if entry.is_dir() and entry.name[0] != "."))
     files, labels = [], []
     for label, name in enumerate(names):
-        found = sorted(file for file in (base / name).iterdir() if file.suffix.lower() in IMAGE_ENDINGS)
+        listed = sorted((base / name).iterdir())
+        found = [file for file in listed if file.suffix.lower() in IMAGE_ENDINGS and file.is_file()]
         if not found:
             raise LabError(f"The class folder {base / name} holds no image: fill it or remove it.")
         files += found

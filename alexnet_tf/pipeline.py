@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from alexnet_tf.augment import augment, color_components
-from alexnet_tf.datasets import Split
+from alexnet_tf.datasets import Split, read_image
 from alexnet_tf.errors import LabError
 from alexnet_tf.preprocess import Preprocess
 
@@ -33,7 +33,7 @@ def stateless_draw(key: tf.Tensor, count: tf.Tensor) -> Callable[[str, float, fl
 
 def _decode(file: tf.Tensor, preprocess: Preprocess) -> tf.Tensor:
     """One image file, resized so that files of different sizes fit into a batch."""
-    image = tf.io.decode_image(tf.io.read_file(file), channels=3, expand_animations=False)
+    image = tf.numpy_function(lambda name: read_image(name.decode()), [file], tf.uint8)
     image.set_shape([None, None, 3])
     size = (preprocess.size, preprocess.size)
     return tf.cast(tf.image.resize(image, size, method=preprocess.interpolation), tf.float32)
@@ -41,6 +41,8 @@ def _decode(file: tf.Tensor, preprocess: Preprocess) -> tf.Tensor:
 
 def _fetch(split: Split, classes: int, preprocess: Preprocess) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
     """A function from places in a split to (images before augmentation, one-hot labels)."""
+    if split.files and not preprocess.resize_first:
+        raise LabError("Images of different sizes in files must be resized first: leave resize_first true.")
     labels = tf.constant(split.labels)
     images = None if split.images is None else tf.convert_to_tensor(split.images)
     files = tf.constant(split.files, tf.string)

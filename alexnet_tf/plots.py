@@ -25,6 +25,7 @@ P = ParamSpec("P")
 # Okabe and Ito's palette: told apart by colour-blind readers and in grey.
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
 GREY = "#666666"
+SERIES = [BLUE, ORANGE, GREEN, RED, PURPLE, SKY, "black", "#999933", "#882255"]
 STYLE: dict[str, Any] = {
     "figure.dpi": 100,
     "savefig.bbox": "tight",
@@ -56,6 +57,13 @@ def _figure(width: float, height: float, columns: int = 1, rows: int = 1) -> tup
     return plt.subplots(rows, columns, figsize=(width, height), layout="constrained")
 
 
+def _epochs(ax: Axes, last: float) -> None:
+    """Whole epochs as ticks, none beyond the last, and room at the right for names."""
+    ticks = [tick for tick in MaxNLocator(8, integer=True).tick_values(1, last) if 1 <= tick <= last]
+    ax.set_xticks(ticks)
+    ax.set_xlim(1 - 0.04 * last, last * 1.22)
+
+
 def _name_ends(ax: Axes, ends: Mapping[str, tuple[float, float, str]]) -> None:
     """Write each name beside the end (x, y, colour) of its curve, moved apart where they would overlap."""
     from sklearn.isotonic import IsotonicRegression
@@ -67,7 +75,16 @@ def _name_ends(ax: Axes, ends: Mapping[str, tuple[float, float, str]]) -> None:
     places = IsotonicRegression().fit_transform(np.arange(len(names)), wanted - steps) + steps
     for place, name in zip(places, names, strict=True):
         x, _, color = ends[name]
-        ax.annotate(name, (x, place), xytext=(6, 0), textcoords="offset points", color=color, va="center", fontsize=9)
+        pointer = {"arrowstyle": "-", "color": color, "linewidth": 0.7, "shrinkA": 0, "shrinkB": 0}
+        ax.annotate(
+            name,
+            (x, ends[name][1]),
+            xytext=(x + 0.03 * (ax.get_xlim()[1] - ax.get_xlim()[0]), place),
+            arrowprops=pointer,
+            color=color,
+            va="center",
+            fontsize=9,
+        )
     ax.set_ylim(min(low, places[0]), max(high, places[-1]))
 
 
@@ -104,8 +121,8 @@ def curves(
             values = [row[prefix + key] for row in history]
             ax.plot(epochs, values, color=color, marker="o" if len(epochs) < 30 else None, markersize=3.5)
             ends[name] = (epochs[-1], values[-1], color)
-        ax.set(xlabel="epoch", title=key, xlim=(min(epochs) - 0.3, epochs[-1] * 1.2))
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.set(xlabel="epoch", title=key)
+        _epochs(ax, epochs[-1])
         if key == "accuracy" and isinstance(reference, (int, float)):
             ax.axhline(reference, color=GREY, linestyle="--", linewidth=1)
             ends[f"{reference_name} {reference:.1%}"] = (epochs[-1], reference, GREY)
@@ -216,14 +233,15 @@ def effects(
 @_styled
 def lines(series: Mapping[str, Sequence[float]], title: str, x: str, y: str) -> Figure:
     """Several curves over their places, each named at its end."""
-    fig, ax = _figure(9, 4.6)
-    ends, styles = {}, ["-", "--", ":"]
+    fig, ax = _figure(9, 4.8)
+    ends = {}
     for number, (name, values) in enumerate(series.items()):
-        (drawn,) = ax.plot(range(1, len(values) + 1), values, linestyle=styles[number // 6 % 3])
-        ends[name] = (len(values), values[-1], drawn.get_color())
+        color = SERIES[number % len(SERIES)]
+        ax.plot(range(1, len(values) + 1), values, color=color, linestyle=["-", "--", ":"][number // len(SERIES) % 3])
+        ends[name] = (len(values), values[-1], color)
     longest = max(map(len, series.values()))
-    ax.set(xlabel=x, ylabel=y, title=title, xlim=(0.9, longest * 1.15))
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.set(xlabel=x, ylabel=y, title=title)
+    _epochs(ax, longest)
     ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     _name_ends(ax, ends)
     return fig

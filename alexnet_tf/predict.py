@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ def find_model(name: str | None, store: Path | str | None = None) -> tuple[Path,
         beside = path.parent / "classes.json"
         return path, json.loads(beside.read_text(encoding="utf-8")) if beside.exists() else []
     if name:
-        run = runs.find(name, store)
+        run = runs.find(name, store, having_weights=True)
     else:
         trained = [run for run in runs.listing(store) if run.finished and run.weights.exists()]
         if not trained:
@@ -32,7 +33,12 @@ def find_model(name: str | None, store: Path | str | None = None) -> tuple[Path,
             )
         run = max(trained, key=lambda run: run.weights.stat().st_mtime)
     if not run.weights.exists():
-        raise LabError(f"The weights of {run} are not here: make them again with 'train {run.recipe} --fresh'.")
+        minutes, budget = run.record["provenance"]["minutes"], run.record["budget"]
+        raise LabError(
+            f"The weights of {run} are not here: 'train {run.recipe} --budget {budget} --fresh' makes them again, "
+            f"in about {minutes:.0f} minutes."
+        )
+    print(f"using {run}", file=sys.stderr)
     return run.weights, run.record["class_names"]
 
 
@@ -42,7 +48,10 @@ def load(path: Path) -> Any:
     import alexnet_tf.preprocess  # noqa: F401  (both register the layers that a saved model needs)
     from alexnet_tf.quiet import keras
 
-    return keras.saving.load_model(path, compile=False)
+    try:
+        return keras.saving.load_model(path, compile=False)
+    except (ValueError, OSError, TypeError) as error:
+        raise LabError(f"{path} is no model that this version can read: is it a whole .keras file?") from error
 
 
 def predict(

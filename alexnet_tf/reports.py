@@ -122,6 +122,9 @@ def execute(name: str, source: Path, target: Path, parameters: dict[str, Any], p
             execution_timeout=CELL_TIMEOUT[parameters["budget"]],
             extra_arguments=["--IPKernelApp.log_level=40"],  # no warning about loopback connections
         )
+    except KeyboardInterrupt:
+        target.unlink(missing_ok=True)
+        raise
     except papermill.PapermillExecutionError as failure:
         error = (
             f"cell {failure.exec_count}: {failure.ename}: {failure.evalue.splitlines()[0] if failure.evalue else ''}"
@@ -170,12 +173,15 @@ def index(folder: Path, budget: str, reports: Sequence[Report]) -> Path:
     seconds = {report.name: report for report in reports}
     rows = []
     for name, source in notebooks().items():
-        if not (folder / f"{name}.html").exists():
+        good, failed = ((folder / f"{name}{kind}.html").exists() for kind in ("", ".failed"))
+        if not good and not failed:
             continue
         report = seconds.get(name)
         took = "" if report is None else f"{report.seconds:.0f}"
-        failed = "" if report is None or report.ok else f'<br><span class="bad">{html.escape(report.error)}</span>'
-        link = f'<a href="{name}.html">{html.escape(title_of(source))}</a>{failed}'
+        title = html.escape(title_of(source))
+        link = f'<a href="{name}.html">{title}</a>' if good else title
+        if failed:
+            link += f'<br><a class="bad" href="{name}.failed.html">The last execution failed: see where</a>'
         rows.append(f'<tr><td>{link}</td><td><a href="{name}.ipynb">{name}</a></td><td>{took}</td></tr>')
     page = INDEX.format(budget=budget, words=WORDS[budget], rows="\n".join(rows))
     target = folder / "index.html"
@@ -199,9 +205,14 @@ def make(budget: str, only: Sequence[str] = (), fresh: bool = False, folder: Pat
         progress = _Progress(name, number, len(chosen))
         parameters = {"budget": budget, "fresh": fresh}
         report = execute(name, known[name], partial, parameters, progress)
+        failed = target.with_name(f"{name}.failed.ipynb")
         if partial.exists():  # not when the kernel never started
-            partial.replace(target)
-            render(target)
+            kept = target if report.ok else failed  # a failure does not take the place of a good report
+            partial.replace(kept)
+            render(kept)
+        if report.ok:
+            failed.unlink(missing_ok=True)
+            failed.with_suffix(".html").unlink(missing_ok=True)
         done.append(report)
         index(folder, budget, done)
     return done

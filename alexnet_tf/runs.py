@@ -259,17 +259,22 @@ def listing(store: Path | str | None = None) -> Iterator[Run]:
             yield _at(base, name)
 
 
-def find(name: str, store: Path | str | None = None) -> Run:
-    """A run by path, or by RECIPE[/BUDGET[/SEED]]: the first finished one that fits."""
+def find(name: str, store: Path | str | None = None, having_weights: bool = False) -> Run:
+    """A run by path, or by RECIPE[/BUDGET[/SEED]]: the first finished one that fits, with weights if asked."""
     path = Path(name)
     if (path / "record.json").exists():
         base = path.resolve().parent.parent.parent
         return _at(base, path.resolve().relative_to(base))
     parts = name.strip("/").split("/")
     choose("recipe or run", parts[0], recipes.RECIPES)
+    wanted = parts[:2] + [part if part.startswith("seed-") else f"seed-{part}" for part in parts[2:3]]
+    fitting = []
     for run in listing(store):
         here = [run.recipe, run.path.parent.name, run.path.name]
-        wanted = parts[:2] + [part if part.startswith("seed-") else f"seed-{part}" for part in parts[2:3]]
         if run.finished and here[: len(wanted)] == wanted:
-            return run
+            fitting.append(run)
+    if having_weights:
+        fitting.sort(key=lambda run: not run.weights.exists())
+    if fitting:
+        return fitting[0]
     raise LabError(f"There is no finished run {name!r}: 'python -m alexnet_tf runs' lists what there is.")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import re
 import sys
 import time
 from collections.abc import Mapping
@@ -257,9 +258,12 @@ def train(
     run = runs.locate(name, budget, seed, overrides, protocol, store)
     if run.finished and not run.begun and not fresh:
         changed = run.outdated()
-        if changed:
-            raise LabError(f"{run} is of an older recipe ({'; '.join(changed)}): train it anew with --fresh.")
-        return run
+        if not changed:
+            return run
+        told = f"{run} is of an older recipe ({'; '.join(changed)})"
+        if store is not None or budget != "quick":
+            raise LabError(f"{told}: train it anew with --fresh.")
+        print(f"{told}: trained anew, as it takes seconds.", file=sys.stderr)
     with run.locked():
         if fresh:
             run.discard_state()
@@ -349,7 +353,8 @@ def fit(run: Run, recipe: Recipe, splits: datasets.Splits, seed: int, begun: dic
             saver,
             Progress(run, recipe.epochs, steps, "test" if splits.val is None else "validation"),
         ]
-        model.fit(
+        _fit_or_tell(
+            model,
             stream,
             epochs=recipe.epochs,
             initial_epoch=done,
@@ -365,6 +370,17 @@ def fit(run: Run, recipe: Recipe, splits: datasets.Splits, seed: int, begun: dic
     return model
 
 
+def _fit_or_tell(model: keras.Sequential, stream: Any, **settings: Any) -> None:
+    """Fit; an image that can't be read is told in its own sentence, not in TensorFlow's."""
+    try:
+        model.fit(stream, **settings)
+    except Exception as error:
+        told = re.search(r"LabError: (.*)", str(error))
+        if told and not isinstance(error, LabError):
+            raise LabError(told[1]) from error
+        raise
+
+
 def logits_of(model: keras.Model, split: datasets.Split, classes: int, preprocess: Preprocess) -> np.ndarray:
     """The network's outputs for every example of a split, in order."""
     return np.asarray(model.predict(streams.evaluation_stream(split, classes, preprocess), verbose=0), "float32")
@@ -373,7 +389,7 @@ def logits_of(model: keras.Model, split: datasets.Split, classes: int, preproces
 def exported(model: keras.Sequential, preprocess: Preprocess, recipe: Recipe) -> keras.Sequential:
     """The network for use: uint8 images of any size in, probabilities out."""
     last = "sigmoid" if recipe.loss == "bce" else "softmax"
-    bare = keras.models.clone_model(model)  # without the optimizer, which only a training needs
+    bare = keras.Sequential.from_config(model.get_config())  # without the optimizer, which only a training needs
     bare.set_weights(model.get_weights())
     tail = keras.layers.Activation(last, dtype="float32", name="probabilities")
     return keras.Sequential([keras.Input((None, None, 3), dtype="uint8", name="image"), preprocess, bare, tail])

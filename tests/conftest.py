@@ -64,7 +64,6 @@ def make_run(tmp_path):
                 "backend": "tensorflow",
                 "precision": "float32",
                 "hardware": "made",
-                "dataset_fingerprint": "made",
             },
         }
         run.path.mkdir(parents=True)

@@ -54,6 +54,26 @@ def test_wrong_names_are_one_line_and_status_2(words, said, capsys):
     assert err.count("\n") == 1
 
 
+def test_a_folder_that_can_not_be_is_one_line(tmp_path, capsys):
+    (tmp_path / "file").write_text("x")
+    assert main(["train", "cifar10-bn64", *TINY, "--runs", str(tmp_path / "file" / "runs")]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_broken_model_file_is_one_line(tmp_path, capsys):
+    Image.new("RGB", (4, 4)).save(tmp_path / "x.png")
+    (tmp_path / "m.keras").write_text("no model")
+    assert main(["predict", str(tmp_path / "x.png"), "--model", str(tmp_path / "m.keras")]) == 1
+    assert "no model that this version can read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("seed", ["-1", "1.5", str(2**40)])
+def test_odd_seeds_are_status_2(seed, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["train", "lab-base", f"--seed={seed}"])
+    assert stop.value.code == 2
+
+
 def test_a_wrong_flag_is_status_2(capsys):
     with pytest.raises(SystemExit) as stop:
         main(["train", "lab-base", "--sede", "3"])
@@ -84,6 +104,8 @@ def test_train_evaluate_runs_predict(tmp_path, capsys):
     assert len(answer["top"]) == 5
     confidences = [entry["confidence"] for entry in answer["top"]]
     assert confidences == sorted(confidences, reverse=True)
+    done = run("-m", "alexnet_tf", "predict", str(tmp_path / "grey.png"), "--json", *store)  # a process of its own
+    assert json.loads(done.stdout) == [answer], done.stderr
     assert main(["scorecard", "--json", *store]) == 0
     assert {row["verdict"] for row in json.loads(capsys.readouterr().out)} == {"not run"}
 

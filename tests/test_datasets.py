@@ -94,6 +94,25 @@ def test_photographs_are_turned_upright(tmp_path):
     assert datasets.read_image(tmp_path / "x.jpg").shape == (7, 5, 3)
 
 
+def test_sixteen_bits_are_scaled_not_cut(tmp_path):
+    Image.fromarray(np.full((4, 4), 32896, "uint16")).save(tmp_path / "x.png")
+    assert set(datasets.read_image(tmp_path / "x.png").ravel()) == {128}
+
+
+def test_a_bomb_is_not_opened(tmp_path, monkeypatch):
+    Image.new("L", (100, 100)).save(tmp_path / "x.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(LabError, match="too many pixels"):
+        datasets.read_image(tmp_path / "x.png")
+
+
+def test_a_damaged_cifar10_is_told(tmp_path, monkeypatch):
+    (tmp_path / "cifar10" / "3.0.2").mkdir(parents=True)
+    monkeypatch.setenv("ALEXNET_DATA_DIR", str(tmp_path))
+    with pytest.raises(LabError, match="dataset cifar10 is not there"):
+        datasets.load("cifar10")
+
+
 def test_what_is_no_image_is_told(tmp_path):
     (tmp_path / "x.jpg").write_text("no image")
     with pytest.raises(LabError, match="can't be read as an image"):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from alexnet_tf import evaluation
+from alexnet_tf.errors import LabError
 
 LABELS = np.array([0, 0, 1, 1, 2, 2])
 LOGITS = np.eye(3)[[0, 1, 1, 1, 2, 0]] * 4.0
@@ -50,14 +51,33 @@ def test_one_seed_pairs_over_images_and_several_over_seeds(make_run):
     gain = np.repeat([0, 1, 0], [60, 20, 20])
     assert one.mean == pytest.approx(0.2)
     assert one.high - one.mean == pytest.approx(1.96 * gain.std(ddof=1) / 10, rel=1e-3)
-    ours = [make_run("lab-4conv", np.roll(better, s), seed=s) for s in range(2)]
-    theirs = [make_run("lab-3conv", np.roll(worse, -s), seed=s) for s in range(2)]
-    assert evaluation.paired_difference(ours, theirs).n == 2
+    ours = [make_run("lab-4conv", np.arange(100) < right, seed=s) for s, right in enumerate([90, 60, 30])]
+    theirs = [make_run("lab-3conv", np.arange(100) < right, seed=s) for s, right in enumerate([80, 50, 22])]
+    found = evaluation.paired_difference(ours, theirs[::-1])
+    assert (found.n, found.mean) == (3, pytest.approx(np.mean([0.10, 0.10, 0.08])))
+    assert found.high - found.low < 0.1  # the levels spread over 0.6; the pairs do not
     with pytest.raises(ValueError, match="share no seed"):
         evaluation.paired_difference(ours[:1], theirs[1:])
 
 
+def test_an_interaction_is_a_contrast_of_four(make_run):
+    right = {"lab-base": 70, "lab-3conv": 72, "lab-bce": 75, "lab-best": 80}
+    found = {name: [make_run(name, np.arange(100) < count)] for name, count in right.items()}
+    signs = {"lab-best": 1, "lab-bce": -1, "lab-3conv": -1, "lab-base": 1}
+    assert evaluation.contrast([(found[name], sign) for name, sign in signs.items()]).mean == pytest.approx(0.03)
+
+
+def test_runs_on_different_images_are_not_paired(make_run):
+    with pytest.raises(LabError, match="different images"):
+        evaluation.paired_difference([make_run("lab-bce", [True] * 3)], [make_run("lab-base", [True] * 2)])
+
+
 def test_how_many_seeds_would_decide():
-    wide = evaluation.Interval(0.01, -0.03, 0.05, 3)
-    assert evaluation.seeds_to_decide(wide, 0.01) == 48
+    """A spread of 0.0161 between seeds, by Student's t: the half-width must fall below the goal."""
+    wide = evaluation.Interval(0.01, -0.03, 0.05, 3)  # goal: leave zero, 0.01
+    near = evaluation.Interval(0.005, -0.035, 0.045, 3)  # goal: leave zero or fit into the margin, 0.005
+    assert evaluation.seeds_to_decide(wide, 0.01) == 13
+    assert evaluation.seeds_to_decide(near, 0.01) == 43
+    none = evaluation.Interval(0.0, -0.04, 0.04, 3)  # goal: fit into the margin, 0.01
+    assert evaluation.seeds_to_decide(none, 0.01) == 13
     assert evaluation.seeds_to_decide(evaluation.Interval(0.01, 0, 0.02, 1), 0.01) is None

@@ -5,6 +5,7 @@ import itertools
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib.text import Text
 
 from alexnet_tf import models, plots
 from alexnet_tf.verdicts import Verdict
@@ -46,7 +47,7 @@ def test_curves_show_the_source(reference):
 def test_names_at_the_ends_do_not_overlap():
     figure = plots.lines({name: [0.1, 0.5 + i / 1000] for i, name in enumerate("abcdef")}, "t", "epoch", "accuracy")
     figure.canvas.draw()
-    boxes = sorted((text.get_window_extent() for text in figure.axes[0].texts), key=lambda box: box.y0)
+    boxes = sorted((Text.get_window_extent(text) for text in figure.axes[0].texts), key=lambda box: box.y0)
     assert len(boxes) == 6
     assert all(below.y0 + 0.6 * below.height < above.y0 for below, above in itertools.pairwise(boxes))
 

@@ -36,7 +36,8 @@ def test_notebooks_become_reports(lab, tmp_path, capsys):
     assert "laptop True" in (folder / "01_good.html").read_text()
     page = (folder / "index.html").read_text()
     assert "About &lt;01_good&gt;" in page
-    assert "ZeroDivisionError" in page
+    assert "02_bad.failed.html" in page
+    assert "ZeroDivisionError" in (folder / "02_bad.failed.html").read_text()
     assert "http" not in page
     assert not list(folder.glob(".*"))
     said = capsys.readouterr().err
@@ -46,7 +47,19 @@ def test_notebooks_become_reports(lab, tmp_path, capsys):
     assert "1 of 2 reports" in text
     assert str(folder / "index.html") in text
     reports.make("laptop", ["01_good"])
-    assert "02_bad" in (folder / "index.html").read_text()
+    assert "02_bad.failed.html" in (folder / "index.html").read_text()
+
+
+def test_a_failure_keeps_the_good_report_and_a_success_clears_the_failure(lab, tmp_path):
+    folder = tmp_path / "reports" / "quick"
+    for source, failed in ("print('first')", False), ("1 / 0", True), ("print('third')", False):
+        lab("01_x", source)
+        (report,) = reports.make("quick")
+        assert report.ok != failed
+        page = (folder / "01_x.html").read_text()
+        assert ("third" in page) if source.endswith("'third')") else ("first" in page)
+        assert (folder / "01_x.failed.html").exists() == failed
+        assert ("failed" in (folder / "index.html").read_text()) == failed
 
 
 def test_a_parameter_that_a_notebook_lacks_is_told(lab, tmp_path):

@@ -59,10 +59,14 @@ def test_a_missing_folder_is_told(tmp_path):
 
 
 @pytest.mark.parametrize("keep", [0, 1, 100])
-def test_a_truncated_record_is_told(make_run, keep):
+def test_a_truncated_record_is_told_and_the_run_is_unfinished(make_run, tmp_path, keep):
     run = make_run("lab-base", [True])
+    make_run("lab-bce", [True])
     file = run.path / "record.json"
     file.write_bytes(file.read_bytes()[:keep])
+    assert not run.finished
+    rows = {one.recipe: one.summary()["status"] for one in runs.listing(tmp_path)}
+    assert rows == {"lab-base": "unfinished", "lab-bce": "finished"}
     with pytest.raises(LabError, match=r"truncated or damaged: train it again"):
         _ = runs.Run(run.path, run.scratch).record
 
@@ -89,3 +93,22 @@ def test_writing_leaves_no_half_file(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         runs.write_atomically(target, b"new and longer")
     assert target.read_bytes() == b"whole"
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"recipe": 3}', "nonsense"])
+def test_a_damaged_beginning_does_not_break_the_list(tmp_path, content):
+    run = runs.locate("lab-base", "quick", 4, store=tmp_path)
+    run.scratch.mkdir(parents=True)
+    (run.scratch / "begun.json").write_text(content)
+    (row,) = [one.summary() for one in runs.listing(tmp_path)]
+    assert list(row) == KEYS
+    assert (row["recipe"], row["budget"], row["seed"], row["status"]) == ("lab-base", "quick", 4, "unfinished")
+
+
+def test_predicting_prefers_a_run_that_has_weights(make_run, tmp_path):
+    make_run("lab-base", [True], seed=0)
+    other = make_run("lab-base", [True], seed=1)
+    other.scratch.mkdir()
+    other.weights.write_bytes(b"")
+    assert runs.find("lab-base", tmp_path).path.name == "seed-0"
+    assert runs.find("lab-base", tmp_path, having_weights=True).path.name == "seed-1"

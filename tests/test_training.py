@@ -109,9 +109,9 @@ def test_the_plateau_remembers_across_a_kill(tmp_path, monkeypatch):
 
 
 def test_a_loss_that_is_no_number_stops_with_the_step(tmp_path):
-    changes = {**TINY, "learning_rate": 1e20, "optimizer": "sgd"}
+    changes = {"train_images": 48, "batch_size": 16, "learning_rate": 1e6, "optimizer": "sgd"}
     with pytest.raises(training.DivergedError, match=r"loss became (nan|inf) at step \d+ of epoch 1.*learning_rate"):
-        training.train("flowers-lrn", "quick", 0, changes, store=tmp_path)
+        training.train("cifar10-simple", "quick", 0, changes, store=tmp_path)
     (run,) = runs.listing(tmp_path)
     assert run.state.exists()
     with np.load(run.state) as saved:
@@ -216,3 +216,101 @@ def test_optimizers_reload_with_their_extras():
     optimizer = training.SourceAdam(0.1, l2=0.3, decay=0.2)
     again = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
     assert (again.l2, again.decay) == (0.3, 0.2)
+
+
+def test_a_fresh_training_replaces_the_old_run_only_when_it_is_whole(tmp_path, monkeypatch):
+    old = train(tmp_path).record
+    with monkeypatch.context() as patch:
+        patch.setattr(datasets, "load", lambda *args: (_ for _ in ()).throw(LabError("no data")))
+        with pytest.raises(LabError, match="no data"):
+            training.train("cifar10-bn64", "quick", 0, TINY, store=tmp_path, fresh=True)
+    with monkeypatch.context() as patch:
+        kill_after(patch, epochs=1)
+        with pytest.raises(Killed):
+            training.train("cifar10-bn64", "quick", 0, TINY, store=tmp_path, fresh=True)
+    (run,) = runs.listing(tmp_path)
+    assert run.record == old
+    again = train(tmp_path)
+    assert again.record["provenance"]["resumed"] == 1
+    assert again.history == old["history"]
+    assert not again.begun
+
+
+def test_two_processes_do_not_train_one_run(tmp_path):
+    run = runs.locate("cifar10-bn64", "quick", 0, TINY, store=tmp_path)
+    with run.locked(), pytest.raises(LabError, match="another process"):
+        train(tmp_path)
+    assert train(tmp_path).finished
+
+
+def test_the_recorded_rate_is_the_one_that_the_epoch_began_with(tmp_path):
+    changes = {**TINY, "epochs": 4, "decay": 0.5, "steps": [2, 0.1]}
+    rates = [row["learning_rate"] for row in training.train("zeng-aug", "quick", 0, changes, store=tmp_path).history]
+    steps = 3  # an epoch
+    base = recipes.get("zeng-aug").at("quick").learning_rate
+    expected = [base * 0.1 ** (i // 2) / (1 + 0.5 * steps * i) for i in range(4)]
+    np.testing.assert_allclose(rates, expected, rtol=1e-5)
+
+
+def test_a_file_that_is_no_image_is_named(tmp_path, monkeypatch):
+    from test_datasets import make_folder
+
+    for part in "train", "val":
+        make_folder(tmp_path / "flowers" / part, count=8)
+    (tmp_path / "flowers" / "train" / "cat" / "0.png").write_text("no image")
+    monkeypatch.setenv("ALEXNET_DATA_DIR", str(tmp_path))
+    changes = {"dataset": "flowers", "train_images": None, "epochs": 1, "batch_size": 4}
+    with pytest.raises(LabError, match=r"cat.0\.png can't be read as an image"):
+        training.train("flowers-lrn", "quick", 0, changes, store=tmp_path / "runs")
+
+
+def test_a_folder_of_photographs_trains_and_turns_them_upright(tmp_path, monkeypatch):
+    from PIL import Image
+    from test_datasets import make_folder
+
+    for part in "train", "val":
+        make_folder(tmp_path / "flowers" / part, count=8)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    pixels = np.zeros((40, 60, 3), "uint8")
+    pixels[:20] = 255  # white above; a quarter turn brings it to the right
+    Image.fromarray(pixels).save(tmp_path / "flowers" / "val" / "cat" / "turned.jpg", exif=exif, quality=95)
+    monkeypatch.setenv("ALEXNET_DATA_DIR", str(tmp_path))
+    changes = {"dataset": "flowers", "train_images": None, "epochs": 1, "batch_size": 4}
+    run = training.train("flowers-lrn", "quick", 0, changes, store=tmp_path / "runs")
+    place = int(np.flatnonzero(run.outputs["test_ids"] == "cat/turned.jpg")[0])
+    shown = np.asarray(predict.load(run.weights)(datasets.read_image(tmp_path / "flowers/val/cat/turned.jpg")[None]))
+    logits = run.outputs["test_logits"][place].astype("float64")
+    np.testing.assert_allclose(shown[0], np.exp(logits) / np.exp(logits).sum(), atol=5e-3)
+
+
+def test_files_must_be_resized_first(tmp_path):
+    from PIL import Image
+
+    from alexnet_tf import pipeline
+    from alexnet_tf.preprocess import Preprocess
+
+    Image.new("RGB", (8, 8)).save(tmp_path / "x.png")
+    split = datasets.Split(np.arange(1), np.zeros(1, "int64"), files=(str(tmp_path / "x.png"),))
+    with pytest.raises(LabError, match="resized first"):
+        pipeline.evaluation_stream(split, 2, Preprocess(8, resize_first=False))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"learning_rate": True}, {"momentum": "abc"}, {"momentum": 2}, {"momentum": None}, {"l2": -1}, {"decay": "x"},
+        {"plateau": 3}, {"plateau": [0.1]}, {"plateau": [2, 5]}, {"augment": 3}, {"augment.flip": "abc"},
+        {"augment.zoom": -3}, {"options": 5}, {"options.": 3}, {"options.width": -1}, {"options.dropout": 2},
+        {"options.dense_units": 1.5}, {"drop_remainder": "no"}, {"resize_first": "yes"}, {"train_images": "abc"},
+        {"train_images": 0}, {"epochs": True}, {"batch_size": 1.5}, {"epsilon": 0}, {"steps": [0, 0.1]},
+    ],
+)  # fmt: skip
+def test_odd_values_are_one_sentence(change):
+    with pytest.raises(UsageError, match=r"\.$"):
+        recipes.get("cifar10-bn64").at("quick").change(change)
+
+
+def test_an_unknown_option_of_the_network_is_told(tmp_path):
+    with pytest.raises(UsageError, match="did you mean 'width'"):
+        train(tmp_path, **{"options.widht": 0.5})
