@@ -32,6 +32,9 @@ def _standard_error_held_back() -> Iterator[None]:
 
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+if os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
+    # Keras loads TensorFlow beside any backend, merely because it is installed: four seconds for nothing.
+    sys.modules.setdefault("tensorflow", None)  # type: ignore[arg-type]
 with _standard_error_held_back():
     import keras
 
