@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -52,7 +53,9 @@ def _list(args: argparse.Namespace) -> None:
                 "title": recipe.title,
             }
         )
-    _show(rows, ("name", "source", "dataset", "parameters", "title"), args.json)
+    for row in [] if args.json else rows:
+        row["minutes q/l/p"] = " / ".join(f"{row['budgets'][name]['minutes']:g}" for name in BUDGETS)
+    _show(rows, ("name", "source", "dataset", "parameters", "minutes q/l/p", "title"), args.json)
 
 
 def _train(args: argparse.Namespace) -> None:
@@ -99,6 +102,18 @@ def _evaluate(args: argparse.Namespace) -> None:
     print(f"{run}: test accuracy {evaluation.accuracy_interval([run])}, protocol {record['protocol']}")
     predicted = outputs["test_logits"].argmax(axis=1)
     print(evaluation.report(outputs["test_labels"], predicted, record["class_names"]))
+
+
+def _compare(args: argparse.Namespace) -> None:
+    from alexnet_tf import evaluation
+    from alexnet_tf.runs import find
+
+    ours, theirs = find(args.run, args.runs), find(args.other, args.runs)
+    if ours.record["seed"] != theirs.record["seed"]:
+        raise LabError(f"{ours} and {theirs} have different seeds: compare runs that share one.")
+    gap = evaluation.paired_difference([ours], [theirs])
+    told = "leaves zero out" if gap.low > 0 or gap.high < 0 else "contains zero: these two runs can't tell"
+    print(f"{ours} minus {theirs}: {gap.mean:+.2%} [{gap.low:+.2%}, {gap.high:+.2%}]; the interval {told}.")
 
 
 def _predict(args: argparse.Namespace) -> None:
@@ -174,6 +189,10 @@ def parser() -> argparse.ArgumentParser:
     evaluate = command("evaluate", _evaluate, "measure a finished run")
     evaluate.add_argument("run", metavar="RUN", help="a path, or RECIPE[/BUDGET[/SEED]]")
     stores(evaluate)
+    compare = command("compare", _compare, "the difference of two runs, paired over the test images")
+    compare.add_argument("run", metavar="RUN")
+    compare.add_argument("other", metavar="RUN")
+    stores(compare)
     predict = command("predict", _predict, "classify images with a trained run")
     predict.add_argument("images", nargs="+", metavar="IMAGE")
     predict.add_argument("--model", metavar="NAME|PATH", help="a run or a .keras file (default: the newest trained)")
@@ -194,6 +213,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except LabError as error:
         print(f"alexnet_tf: {error}", file=sys.stderr)
         return error.status
+    except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except OSError as error:
         print(
             f"alexnet_tf: {error.strerror or error}: {error.filename or 'check the path and the disk'}", file=sys.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ParamSpec
 
@@ -259,8 +260,11 @@ VERDICT_COLORS = {
 
 
 @_styled
-def scorecard(verdicts: Sequence[Verdict], title: str) -> Figure:
+def scorecard(verdicts: Sequence[Verdict]) -> Figure:
     """Every claim on a line: the source's figure, our interval, the verdict."""
+    counts = Counter(row.verdict for row in verdicts)
+    said = ", ".join(f"{count} {verdict}" for verdict, count in counts.most_common())
+    title = f"{len(verdicts)} claims: {said}"
     fig, ax = _figure(11, 1.2 + 0.34 * len(verdicts))
     for place, row in zip(range(len(verdicts))[::-1], verdicts, strict=True):
         color = VERDICT_COLORS[row.verdict]

@@ -120,7 +120,7 @@ def execute(name: str, source: Path, target: Path, parameters: dict[str, Any], p
             cwd=str(source.parent),
             progress_bar=False,
             execution_timeout=CELL_TIMEOUT[parameters["budget"]],
-            extra_arguments=["--IPKernelApp.log_level=40"],  # no warning about loopback connections
+            extra_arguments=["--IPKernelApp.log_level=50"],  # silent about loopback connections and Ctrl-C
         )
     except KeyboardInterrupt:
         target.unlink(missing_ok=True)

@@ -96,6 +96,8 @@ def test_train_evaluate_runs_predict(tmp_path, capsys):
     assert main(["runs", "--json", *store]) == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert row["overrides"]["options.width"] == 0.05
+    assert main(["compare", row["path"], row["path"], *store]) == 0
+    assert "+0.00% [+0.00%, +0.00%]; the interval contains zero" in capsys.readouterr().out
     assert main(["evaluate", row["path"], *store]) == 0
     assert "precision" in capsys.readouterr().out
     Image.fromarray(np.zeros((40, 60), "uint8")).save(tmp_path / "grey.png")

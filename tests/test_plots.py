@@ -66,7 +66,7 @@ def test_the_other_figures_are_drawn():
         Verdict("x", "A", 0.7, 0.71, 0.7, 0.72, 3, "paper", "reproduced", ""),
         Verdict("y", "A", None, None, None, None, None, "paper", "not run", ""),
     ]
-    assert "reproduced (paper)" in texts(plots.scorecard(rows, "t"))
+    assert "reproduced (paper)" in texts(plots.scorecard(rows))
 
 
 def test_the_readers_style_is_left_alone():
