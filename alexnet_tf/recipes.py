@@ -143,10 +143,15 @@ class Recipe:
                 _check(f"{name}'s second number", pair[1], *second)
 
     def mark(self, name: str) -> str:
-        """Whether a field (or ``options.NAME``) is given, inferred or ours."""
+        """Whether a field (or ``options.NAME``) is given, inferred or ours.
+
+        What a source does not mention and a recipe leaves at its neutral default is inferred: nothing
+        was chosen.
+        """
         if name in self.given.split():
             return "given"
-        return "inferred" if name in self.inferred.split() else "ours"
+        untouched = name in DEFAULTS and getattr(self, name) == DEFAULTS[name]
+        return "inferred" if untouched or name in self.inferred.split() else "ours"
 
     def fields(self) -> dict[str, Any]:
         """Every field that decides a training, options and augmentations flattened with a dot."""

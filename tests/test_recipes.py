@@ -26,6 +26,16 @@ def test_marks_name_fields_that_exist_and_none_twice(name):
     assert not set(given) & set(inferred)
 
 
+def test_marks_say_who_chose():
+    zeng, flowers = RECIPES["zeng-aug"], RECIPES["flowers-lrn"]
+    marks = {field: zeng.mark(field) for field in ("dataset", "epochs", "learning_rate", "options.dropout", "l2")}
+    assert marks == {
+        "dataset": "given", "epochs": "ours", "learning_rate": "ours", "options.dropout": "ours", "l2": "inferred"
+    }  # fmt: skip
+    assert flowers.mark("options.depth_radius") == "given"
+    assert flowers.mark("interpolation") == "inferred"
+
+
 @pytest.mark.parametrize("name", RECIPES)
 @pytest.mark.parametrize("budget", recipes.BUDGETS)
 def test_every_budget_resolves(name, budget):
