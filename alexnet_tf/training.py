@@ -293,7 +293,8 @@ def _begin(
     if not earlier:
         return begun
     now, before = json.loads(json.dumps(begun["recipe"])), earlier.get("recipe", {})
-    changed = [field for field in now.keys() | before.keys() if now.get(field) != before.get(field)]
+    values = [{field: entry["value"] for field, entry in marked.items()} for marked in (now, before)]
+    changed = [field for field in now.keys() | before.keys() if values[0].get(field) != values[1].get(field)]
     if changed:
         raise LabError(
             f"{run} was begun with an older recipe (changed since: {', '.join(sorted(changed))}): "
