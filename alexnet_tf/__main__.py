@@ -58,6 +58,35 @@ def _list(args: argparse.Namespace) -> None:
     _show(rows, ("name", "source", "dataset", "parameters", "minutes q/l/p", "title"), args.json)
 
 
+HOW = {
+    "cifar10": "'python -m alexnet_tf data --get cifar10' downloads it (170 MB)",
+    "flowers": "put photographs into flowers/train and flowers/val, one folder a class",
+}
+
+
+def _data(args: argparse.Namespace) -> None:
+    from alexnet_tf import datasets, doors
+
+    if args.get:
+        print(f"cifar10 lies in {doors.download(datasets.data_dir() / doors.ARCHIVE)}", file=sys.stderr)
+    rows: list[dict[str, Any]] = []
+    for name in datasets.LOADERS:
+        place = datasets.found(name)
+        rows.append(
+            {"dataset": name, "found": place, "megabytes": _megabytes(place), "how": "" if place else HOW[name]}
+        )
+    if not args.json:
+        print(f"ALEXNET_DATA_DIR: {datasets.data_dir()}")
+    _show(rows, ("dataset", "found", "megabytes", "how"), args.json)
+
+
+def _megabytes(place: str | None) -> int | None:
+    if place is None or not Path(place).exists():
+        return None
+    files = [Path(place)] if Path(place).is_file() else Path(place).rglob("*")
+    return round(sum(file.stat().st_size for file in files if file.is_file()) / 1e6)
+
+
 def _train(args: argparse.Namespace) -> None:
     overrides = {}
     for item in args.set:
@@ -171,6 +200,9 @@ def parser() -> argparse.ArgumentParser:
         sub.add_argument("--json", action="store_true", help="print one JSON array on standard output")
 
     as_json(command("list", _list, "list the recipes"))
+    data = command("data", _data, "what data are found where, and how to get what is missing")
+    data.add_argument("--get", choices=["cifar10"], help="download it into ALEXNET_DATA_DIR")
+    as_json(data)
     train = command("train", _train, "train one run, or go on with an unfinished one")
     train.add_argument("recipe", metavar="RECIPE")
     train.add_argument("--budget", default="quick", metavar="B", help=f"one of {', '.join(BUDGETS)} (default: quick)")

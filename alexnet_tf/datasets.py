@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,7 +23,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from alexnet_tf import paintbox
+from alexnet_tf import doors, paintbox
 from alexnet_tf.errors import LabError, choose
 from alexnet_tf.recipes import PROTOCOLS
 
@@ -130,16 +131,29 @@ def _paintbox_flowers() -> Splits:
     return _drawn(paintbox.FLOWERS, size=112, train=640, test=200)
 
 
+CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+
 def _cifar10() -> Splits:
-    """All 60,000 images, through TensorFlow Datasets, as prepared on disk."""
-    missing = _missing(
+    """All 60,000 images: as TensorFlow Datasets prepares them, else the python version."""
+    prepared = data_dir() / "cifar10" / "3.0.2"
+    if prepared.is_dir() and any(prepared.iterdir()):
+        return _cifar10_prepared()
+    for path in doors.python_versions(data_dir()):
+        print(f"cifar10: read from {path}", file=sys.stderr)
+        parts = [
+            Split(np.arange(len(labels), dtype="int32"), labels, images)
+            for images, labels in doors.read_python_version(path)
+        ]
+        return Splits(parts[0], None, parts[1], CIFAR10_CLASSES)
+    raise _missing(
         "cifar10",
-        "cifar10/3.0.2",
-        "Point ALEXNET_DATA_DIR at a folder that TensorFlow Datasets prepared, or prepare one: "
-        f"python -c \"import tensorflow_datasets as t; t.load('cifar10', data_dir='{data_dir()}')\".",
+        f"cifar10/3.0.2, {doors.FOLDER} or {doors.ARCHIVE}",
+        "'python -m alexnet_tf data --get cifar10' downloads it (170 MB).",
     )
-    if not (data_dir() / "cifar10").is_dir():
-        raise missing
+
+
+def _cifar10_prepared() -> Splits:
     from alexnet_tf import quiet  # noqa: F401  (loads TensorFlow without its log lines)
 
     import tensorflow_datasets as tfds  # isort: skip
@@ -149,13 +163,13 @@ def _cifar10() -> Splits:
         try:
             loaded = tfds.load("cifar10", split=name, data_dir=str(data_dir()), download=False, batch_size=-1)
         except Exception as error:  # whatever a damaged folder makes TensorFlow Datasets raise
-            raise missing from error
+            where = data_dir() / "cifar10" / "3.0.2"
+            raise LabError(f"{where} is damaged ({type(error).__name__}): remove it and prepare it anew.") from error
         arrays = tfds.as_numpy(loaded)
         ids = np.array([int(i.decode().rsplit("_", 1)[1]) for i in arrays["id"]], "int32")
         order = ids.argsort()
         parts.append(Split(ids[order], arrays["label"][order].astype("int64"), arrays["image"][order]))
-    names = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
-    return Splits(parts[0], None, parts[1], tuple(names))
+    return Splits(parts[0], None, parts[1], CIFAR10_CLASSES)
 
 
 def _flowers() -> Splits:
@@ -230,7 +244,18 @@ def load(name: str, protocol: str = "source", train_images: int | None = None) -
     return Splits(train, val, whole.test, whole.class_names)
 
 
+def found(name: str) -> str | None:
+    """Where a dataset lies on this machine; None where it has to be got first."""
+    if name.startswith("paintbox"):
+        return "drawn by code"
+    if name == "cifar10":
+        prepared = data_dir() / "cifar10" / "3.0.2"
+        if prepared.is_dir() and any(prepared.iterdir()):
+            return str(prepared)
+        return next((str(path) for path in doors.python_versions(data_dir())), None)
+    return str(data_dir() / "flowers") if (data_dir() / "flowers" / "train").is_dir() else None
+
+
 def available(name: str) -> bool:
     """Whether a dataset can be loaded here, so that a report can say which figures need it."""
-    needed = {"cifar10": "cifar10", "flowers": "flowers/train"}.get(name)
-    return needed is None or (data_dir() / needed).is_dir()
+    return found(name) is not None

@@ -35,6 +35,18 @@ def test_list_as_json(capsys):
     assert row["budgets"]["quick"]["minutes"] > 0
 
 
+def test_data_says_what_is_where_and_how_to_get_the_rest(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("ALEXNET_DATA_DIR", str(tmp_path))
+    (tmp_path / "flowers" / "train").mkdir(parents=True)
+    (tmp_path / "flowers" / "train" / "x.jpg").write_bytes(b"0" * 2_000_000)
+    assert main(["data", "--json"]) == 0
+    rows = {row["dataset"]: row for row in json.loads(capsys.readouterr().out)}
+    assert (rows["flowers"]["megabytes"], rows["flowers"]["how"]) == (2, "")
+    assert rows["cifar10"]["found"] is None
+    assert "--get cifar10" in rows["cifar10"]["how"]
+    assert rows["paintbox"]["found"] == "drawn by code"
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -111,6 +111,9 @@ def test_a_damaged_cifar10_is_told(tmp_path, monkeypatch):
     monkeypatch.setenv("ALEXNET_DATA_DIR", str(tmp_path))
     with pytest.raises(LabError, match="dataset cifar10 is not there"):
         datasets.load("cifar10")
+    (tmp_path / "cifar10" / "3.0.2" / "dataset_info.json").write_text("nonsense")
+    with pytest.raises(LabError, match=r"damaged .*prepare it anew"):
+        datasets.load("cifar10")
 
 
 def test_what_is_no_image_is_told(tmp_path):
