@@ -154,22 +154,31 @@ def _cifar10() -> Splits:
 
 
 def _cifar10_prepared() -> Splits:
+    """Through TensorFlow Datasets; under another backend, the same files without TensorFlow."""
+    folder = data_dir() / "cifar10" / "3.0.2"
+    parts = []
+    for name in "train", "test":
+        if os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow":
+            ids, labels, images = _through_tfds(folder, name)
+        else:
+            ids, labels, images = doors.read_prepared(folder, name)
+        parts.append(Split(ids, labels, images))
+    return Splits(parts[0], None, parts[1], CIFAR10_CLASSES)
+
+
+def _through_tfds(folder: Path, part: str) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.uint8]]:
     from alexnet_tf import quiet  # noqa: F401  (loads TensorFlow without its log lines)
 
     import tensorflow_datasets as tfds  # isort: skip
 
-    parts = []
-    for name in "train", "test":
-        try:
-            loaded = tfds.load("cifar10", split=name, data_dir=str(data_dir()), download=False, batch_size=-1)
-        except Exception as error:  # whatever a damaged folder makes TensorFlow Datasets raise
-            where = data_dir() / "cifar10" / "3.0.2"
-            raise LabError(f"{where} is damaged ({type(error).__name__}): remove it and prepare it anew.") from error
+    try:
+        loaded = tfds.load("cifar10", split=part, data_dir=str(data_dir()), download=False, batch_size=-1)
         arrays = tfds.as_numpy(loaded)
-        ids = np.array([int(i.decode().rsplit("_", 1)[1]) for i in arrays["id"]], "int32")
-        order = ids.argsort()
-        parts.append(Split(ids[order], arrays["label"][order].astype("int64"), arrays["image"][order]))
-    return Splits(parts[0], None, parts[1], CIFAR10_CLASSES)
+    except Exception as error:  # whatever a damaged folder makes TensorFlow Datasets raise
+        raise LabError(f"{folder} is damaged ({type(error).__name__}): remove it and prepare it anew.") from error
+    ids = np.array([int(i.decode().rsplit("_", 1)[1]) for i in arrays["id"]], "int32")
+    order = ids.argsort()
+    return ids[order], arrays["label"][order].astype("int64"), arrays["image"][order]
 
 
 def _flowers() -> Splits:

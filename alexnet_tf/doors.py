@@ -104,6 +104,89 @@ def read_python_version(path: Path) -> tuple[Images, Images]:
         raise LabError(f"{path} is no whole CIFAR-10: {error}. Remove it, or get it anew.") from error
 
 
+# --- What TensorFlow Datasets prepared, read without TensorFlow -----------------------------------
+
+
+def records(path: Path) -> Iterator[bytes]:
+    """The records of a TFRecord file: a length, its checksum, the content, its checksum."""
+    with path.open("rb") as file:
+        while head := file.read(12):
+            length = int.from_bytes(head[:8], "little")
+            content = file.read(length + 4)
+            if len(head) < 12 or len(content) < length + 4:
+                raise LabError(f"{path} is truncated: remove its folder and prepare it anew.")
+            yield content[:length]
+
+
+def _fields(message: bytes) -> Iterator[tuple[int, Any]]:
+    """The fields of a protocol buffer as (number, whole number or bytes)."""
+    place = 0
+
+    def varint() -> int:
+        nonlocal place
+        value = shift = 0
+        while True:
+            byte = message[place]
+            place += 1
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                return value
+
+    while place < len(message):
+        key = varint()
+        if key & 7 == 0:
+            yield key >> 3, varint()
+        elif key & 7 == 2:
+            length = varint()
+            place += length
+            yield key >> 3, message[place - length : place]
+        else:
+            raise ValueError(f"a field of wire type {key & 7}, which no example of CIFAR-10 has")
+
+
+def example(message: bytes) -> dict[str, Any]:
+    """A tf.train.Example as name -> its first value, bytes or a whole number."""
+    found: dict[str, Any] = {}
+    for _, features in _fields(message):
+        for _, entry in _fields(features):
+            pair = dict(_fields(entry))
+            for kind, values in _fields(pair[2]):
+                first = next((value for _, value in _fields(values)), b"")
+                packed = kind == 3 and isinstance(first, bytes)  # whole numbers lie in one packed field
+                found[pair[1].decode()] = next(_varints(first)) if packed else first
+    return found
+
+
+def _varints(packed: bytes) -> Iterator[int]:
+    value = shift = 0
+    for byte in packed:
+        value |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            yield value
+            value = shift = 0
+
+
+def read_prepared(folder: Path, part: str) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.uint8]]:
+    """Ids, labels and images of "train" or "test", in the order of the ids."""
+    from PIL import Image
+
+    files = sorted(folder.glob(f"cifar10-{part}.tfrecord-*"))
+    try:
+        rows = [example(record) for file in files for record in records(file)]
+        ids = np.array([int(row["id"].decode().rsplit("_", 1)[1]) for row in rows], "int32")
+        images = np.stack([np.asarray(Image.open(io.BytesIO(row["image"]))) for row in rows])
+        labels = np.array([row["label"] for row in rows], "int64")
+    except (KeyError, ValueError, IndexError, OSError) as error:
+        raise LabError(f"{folder} is damaged ({error}): remove it and prepare it anew.") from error
+    order = ids.argsort()
+    return ids[order], labels[order], images[order]
+
+
+# --- Where it lies, and how it is got -------------------------------------------------------------
+
+
 def python_versions(data_dir: Path) -> Iterator[Path]:
     """Where the python version lies on this machine."""
     places = [data_dir, data_dir / "cifar10"]

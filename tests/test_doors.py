@@ -155,3 +155,38 @@ def test_a_download_is_checked_and_falls_back(tmp_path, server):
     with pytest.raises(LabError, match=r"can't be had.*(?i:not found).*not CIFAR-10.*yourself"):
         doors.download(other, sources[:2], right)
     assert not list(other.parent.iterdir())
+
+
+def test_prepared_records_are_read_without_tensorflow(tmp_path):
+    import tensorflow as tf
+
+    def png(seed):
+        image = np.random.default_rng(seed).integers(0, 256, (32, 32, 3), dtype="uint8")
+        return image, tf.io.encode_png(image).numpy()
+
+    path = tmp_path / "cifar10-test.tfrecord-00000-of-00001"
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for number in (300, 7, 150):
+            values = {
+                "id": tf.train.Feature(bytes_list=tf.train.BytesList(value=[f"test_{number:05}".encode()])),
+                "image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[png(number)[1]])),
+                "label": tf.train.Feature(int64_list=tf.train.Int64List(value=[number])),
+            }
+            writer.write(tf.train.Example(features=tf.train.Features(feature=values)).SerializeToString())
+    ids, labels, images = doors.read_prepared(tmp_path, "test")
+    assert ids.tolist() == labels.tolist() == [7, 150, 300]
+    np.testing.assert_array_equal(images[1], png(150)[0])
+    path.write_bytes(path.read_bytes()[:-50])
+    with pytest.raises(LabError, match="is truncated"):
+        doors.read_prepared(tmp_path, "test")
+    path.write_bytes(b"")
+    with pytest.raises(LabError, match="is damaged"):
+        doors.read_prepared(tmp_path, "test")
+
+
+@pytest.mark.data
+def test_both_ways_read_the_same_cifar10(monkeypatch):
+    monkeypatch.undo()
+    folder = datasets.data_dir() / "cifar10" / "3.0.2"
+    for ours, theirs in zip(doors.read_prepared(folder, "test"), datasets._through_tfds(folder, "test"), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
