@@ -8,6 +8,7 @@ same pixels.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -39,7 +40,7 @@ def polygon(*corners: tuple[float, float]) -> Callable[[Field, Field], Field]:
 
     def distance(u: Field, v: Field) -> Field:
         sides = [n[0] * (u - p[0]) + n[1] * (v - p[1]) for n, p in zip(normals, points, strict=True)]
-        return np.maximum.reduce(sides)
+        return functools.reduce(np.maximum, sides)
 
     return distance
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import io
 import json
-import math
 import re
 import sys
 import time
@@ -22,62 +21,18 @@ from typing import Any
 import numpy as np
 
 from alexnet_tf import datasets, models, provenance, recipes, runs
+from alexnet_tf.callbacks import Progress, SaveState, StopOnNaN
 from alexnet_tf.errors import LabError
+from alexnet_tf.optimizers import make_optimizer
 from alexnet_tf.preprocess import Preprocess
 from alexnet_tf.quiet import keras
 from alexnet_tf.recipes import Recipe
 from alexnet_tf.runs import Run, write_atomically
 
-ops = keras.ops
-
 if keras.backend.backend() == "tensorflow":
     from alexnet_tf import pipeline as streams
 else:
     from alexnet_tf import arrays as streams  # type: ignore[no-redef]
-
-# --- Optimizers: what older Keras and PyTorch meant ---------------------------------------------
-
-
-class _SourceUpdate:
-    """Adds two things that today's Keras dropped or never had to an optimizer's update.
-
-    `l2` is added to the gradient, as PyTorch's and the 2012 paper's weight decay (Keras'
-    `weight_decay` is decoupled). `decay` divides the rate by ``1 + decay * step``, as older
-    Keras' argument of that name (today's ignores it).
-    """
-
-    def __init__(self, *args: Any, l2: float = 0.0, decay: float = 0.0, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.l2, self.decay = l2, decay
-
-    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        if self.l2:
-            gradient = ops.add(gradient, ops.multiply(self.l2, ops.cast(variable, gradient.dtype)))
-        if self.decay:
-            step = ops.cast(self.iterations, learning_rate.dtype)  # type: ignore[attr-defined]
-            learning_rate = learning_rate / (1.0 + self.decay * step)
-        super().update_step(gradient, variable, learning_rate)  # type: ignore[misc]
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "l2": self.l2, "decay": self.decay}  # type: ignore[misc]
-
-
-@keras.saving.register_keras_serializable("alexnet_tf")
-class SourceSGD(_SourceUpdate, keras.optimizers.SGD):
-    """SGD with L2 in the gradient and the older Keras' decay."""
-
-
-@keras.saving.register_keras_serializable("alexnet_tf")
-class SourceAdam(_SourceUpdate, keras.optimizers.Adam):
-    """Adam with L2 in the gradient and the older Keras' decay."""
-
-
-def make_optimizer(recipe: Recipe) -> keras.optimizers.Optimizer:
-    """The optimizer of a recipe."""
-    common = {"learning_rate": recipe.learning_rate, "l2": recipe.l2, "decay": recipe.decay}
-    if recipe.optimizer == "adam":
-        return SourceAdam(beta_1=recipe.momentum, epsilon=recipe.epsilon, **common)
-    return SourceSGD(momentum=recipe.momentum, **common)
 
 
 def make_loss(recipe: Recipe) -> keras.losses.Loss:
@@ -92,153 +47,9 @@ def make_preprocess(recipe: Recipe) -> Preprocess:
     return Preprocess(recipe.image_size, recipe.standardize, recipe.resize_first, recipe.interpolation, name="prepare")
 
 
-# --- Callbacks ----------------------------------------------------------------------------------
-
-
-class DivergedError(LabError):
-    """The loss is no number any more."""
-
-
-class StopOnNaN(keras.callbacks.Callback):
-    """Stop a training whose loss is NaN or infinite, saying at which step."""
-
-    def __init__(self, run: Run) -> None:
-        super().__init__()
-        self.run = run
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self.epoch = epoch
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        loss = float((logs or {}).get("loss", 0.0))
-        if not math.isfinite(loss):
-            raise DivergedError(
-                f"The loss became {loss} at step {batch + 1} of epoch {self.epoch + 1}. The weights after epoch "
-                f"{self.epoch} are kept in {self.run.state}. Try a smaller rate: --set learning_rate=..."
-            )
-
-
-class SaveState(keras.callbacks.Callback):
-    """Keeps the whole state of a training on disk, and the best weights if the recipe wants them."""
-
-    def __init__(self, run: Run, recipe: Recipe, begun: dict[str, Any], plateau: Any = None) -> None:
-        super().__init__()
-        self.run, self.recipe, self.begun, self.plateau = run, recipe, begun, plateau
-        self.history: list[dict[str, float]] = []
-        self.best = -1.0
-        self.seconds = 0.0
-        self.remembered: dict[str, Any] | None = None  # the plateau's memory before a restart
-
-    def variables(self) -> list[Any]:
-        optimizer = self.model.optimizer
-        if not optimizer.built:
-            optimizer.build(self.model.trainable_variables)
-        return [*self.model.variables, *optimizer.variables]
-
-    def load(self) -> int:
-        """Put the saved state back; return how many epochs are done."""
-        if not self.run.state.exists():
-            return 0
-        saved = runs.read_arrays(self.run.state, f"The saved weights of {self.run}")
-        try:
-            about = json.loads(str(saved["about"]))
-            values = [saved[f"v{i}"] for i in range(about["variables"])]
-        except (KeyError, json.JSONDecodeError) as error:
-            raise LabError(f"The saved weights of {self.run} are damaged: train it anew with --fresh.") from error
-        variables = self.variables()
-        if [tuple(v.shape) for v in variables] != [value.shape for value in values]:
-            raise LabError(f"The state of {self.run} belongs to another network: train it anew with --fresh.")
-        for variable, value in zip(variables, values, strict=True):
-            variable.assign(value)
-        self.history, self.best, self.seconds = about["history"], about["best"], about["seconds"]
-        self.remembered = about["plateau"]
-        return len(self.history)
-
-    def save(self) -> None:
-        variables = [ops.convert_to_numpy(v) for v in self.variables()]
-        plateau = None
-        if self.plateau and self.history:
-            plateau = {"best": float(self.plateau.best), "wait": int(self.plateau.wait)}
-        seconds = self.seconds + time.perf_counter() - self.started
-        about = {
-            "variables": len(variables),
-            "history": self.history,
-            "best": self.best,
-            "seconds": seconds,
-            "plateau": plateau,
-        }
-        content = io.BytesIO()
-        np.savez(content, about=json.dumps(about), **{f"v{i}": value for i, value in enumerate(variables)})
-        write_atomically(self.run.state, content.getvalue())
-        done = {"epochs": len(self.history), "minutes": seconds / 60}
-        write_atomically(self.run.scratch / "begun.json", json.dumps({**self.begun, **done}).encode())
-
-    def on_train_begin(self, logs: Any = None) -> None:
-        self.started = time.perf_counter()
-        if self.plateau and self.remembered:
-            self.plateau.best, self.plateau.wait = self.remembered["best"], self.remembered["wait"]
-        if not self.history:
-            self.save()
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Note the rate that the epoch begins with, before a plateau changes it for the next."""
-        optimizer = self.model.optimizer
-        steps = int(ops.convert_to_numpy(optimizer.iterations))
-        self.rate = float(ops.convert_to_numpy(optimizer.learning_rate)) / (1 + self.recipe.decay * steps)
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        row = {name: float(value) for name, value in (logs or {}).items() if name != "learning_rate"}
-        row["learning_rate"] = self.rate
-        self.history.append({"epoch": epoch + 1, **row})
-        if self.recipe.keep == "best" and row["val_accuracy"] > self.best:
-            self.best = row["val_accuracy"]
-            content = io.BytesIO()
-            np.savez(content, *[ops.convert_to_numpy(v) for v in self.model.variables])
-            write_atomically(self.run.scratch / "best.npz", content.getvalue())
-        self.save()
-
-    def keep_best(self) -> int:
-        """Put the best weights back if the recipe keeps them; return the epoch of the weights kept."""
-        if self.recipe.keep == "last":
-            return len(self.history)
-        best = runs.read_arrays(self.run.scratch / "best.npz", f"The best weights of {self.run}")
-        for variable, value in zip(self.model.variables, best.values(), strict=True):
-            variable.assign(value)
-        return 1 + max(range(len(self.history)), key=lambda i: self.history[i]["val_accuracy"])
-
-
-class Progress(keras.callbacks.Callback):
-    """A line an epoch; in a terminal also where the epoch stands."""
-
-    def __init__(self, run: Run, epochs: int, steps: int, part: str) -> None:
-        super().__init__()
-        self.run, self.epochs, self.steps, self.part = run, epochs, steps, part
-        self.live = sys.stderr.isatty()
-        self.shown = 0.0
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self.began = time.perf_counter()
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        now = time.perf_counter()
-        if self.live and now - self.shown > 1:
-            self.shown = now
-            print(f"\r{self.run}: step {batch + 1}/{self.steps} ", end="", file=sys.stderr, flush=True)
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        logs, seconds = logs or {}, time.perf_counter() - self.began
-        left = seconds * (self.epochs - epoch - 1) / 60
-        shown = f"loss {logs['loss']:.3f}, accuracy {logs['accuracy']:.1%}, {self.part} {logs['val_accuracy']:.1%}"
-        line = f"{self.run}: epoch {epoch + 1}/{self.epochs}: {shown} ({seconds:.0f} s, {left:.1f} min left)"
-        print(("\r" if self.live else "") + line, file=sys.stderr, flush=True)
-
-
 def steps_per_epoch(images: int, batch_size: int, drop_remainder: bool) -> int:
     """Batches in an epoch."""
     return images // batch_size if drop_remainder else -(-images // batch_size)
-
-
-# --- Training -----------------------------------------------------------------------------------
 
 
 def train(

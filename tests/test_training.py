@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from conftest import TINY
 
-from alexnet_tf import datasets, predict, recipes, runs, training
+from alexnet_tf import callbacks, datasets, optimizers, predict, recipes, runs, training
 from alexnet_tf.errors import LabError, UsageError
 from alexnet_tf.quiet import keras
 
@@ -21,21 +21,21 @@ class Killed(BaseException):
 
 def kill_after(monkeypatch, epochs):
     """Die in the middle of the epoch that follows `epochs` finished ones."""
-    original = training.Progress.on_train_batch_end
+    original = callbacks.Progress.on_train_batch_end
 
     def die(self, batch, logs=None):
         if batch == 1 and self.epoch_number == epochs:
             raise Killed
         original(self, batch, logs)
 
-    begin = training.Progress.on_epoch_begin
+    begin = callbacks.Progress.on_epoch_begin
 
     def count(self, epoch, logs=None):
         self.epoch_number = epoch
         begin(self, epoch, logs)
 
-    monkeypatch.setattr(training.Progress, "on_train_batch_end", die)
-    monkeypatch.setattr(training.Progress, "on_epoch_begin", count)
+    monkeypatch.setattr(callbacks.Progress, "on_train_batch_end", die)
+    monkeypatch.setattr(callbacks.Progress, "on_epoch_begin", count)
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ def test_the_plateau_remembers_across_a_kill(tmp_path, monkeypatch):
 
 def test_a_loss_that_is_no_number_stops_with_the_step(tmp_path):
     changes = {"train_images": 48, "batch_size": 16, "learning_rate": 1e6, "optimizer": "sgd"}
-    with pytest.raises(training.DivergedError, match=r"loss became (nan|inf) at step \d+ of epoch 1.*learning_rate"):
+    with pytest.raises(callbacks.DivergedError, match=r"loss became (nan|inf) at step \d+ of epoch 1.*learning_rate"):
         training.train("cifar10-simple", "quick", 0, changes, store=tmp_path)
     (run,) = runs.listing(tmp_path)
     assert run.state.exists()
@@ -195,8 +195,8 @@ def weights_after(optimizer, steps=3):
 
 def test_without_extras_the_optimizers_are_keras_own():
     pairs = (
-        (training.SourceSGD(0.1, momentum=0.9), keras.optimizers.SGD(0.1, momentum=0.9)),
-        (training.SourceAdam(0.1, beta_1=0.95), keras.optimizers.Adam(0.1, beta_1=0.95)),
+        (optimizers.SourceSGD(0.1, momentum=0.9), keras.optimizers.SGD(0.1, momentum=0.9)),
+        (optimizers.SourceAdam(0.1, beta_1=0.95), keras.optimizers.Adam(0.1, beta_1=0.95)),
     )
     for ours, theirs in pairs:
         np.testing.assert_array_equal(weights_after(ours), weights_after(theirs))
@@ -208,12 +208,12 @@ def test_decay_and_l2_mean_what_the_sources_meant():
         rate = 0.1 / (1 + 0.5 * step)
         velocity = 0.9 * velocity - rate * (gradient + 0.01 * weight)
         weight = weight + velocity
-    ours = weights_after(training.SourceSGD(0.1, momentum=0.9, l2=0.01, decay=0.5))
+    ours = weights_after(optimizers.SourceSGD(0.1, momentum=0.9, l2=0.01, decay=0.5))
     np.testing.assert_allclose(ours, weight, rtol=1e-5)
 
 
 def test_optimizers_reload_with_their_extras():
-    optimizer = training.SourceAdam(0.1, l2=0.3, decay=0.2)
+    optimizer = optimizers.SourceAdam(0.1, l2=0.3, decay=0.2)
     again = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
     assert (again.l2, again.decay) == (0.3, 0.2)
 
