@@ -263,8 +263,3 @@ def found(name: str) -> str | None:
             return str(prepared)
         return next((str(path) for path in doors.python_versions(data_dir())), None)
     return str(data_dir() / "flowers") if (data_dir() / "flowers" / "train").is_dir() else None
-
-
-def available(name: str) -> bool:
-    """Whether a dataset can be loaded here, so that a report can say which figures need it."""
-    return found(name) is not None

@@ -20,7 +20,6 @@ from alexnet_tf.errors import UsageError, choose
 
 BUDGETS = ("quick", "laptop", "paper")
 PROTOCOLS = ("source", "honest")
-MARKS = ("given", "inferred", "ours")
 CHOICES = {
     "optimizer": ("sgd", "adam"),
     "loss": ("crossentropy", "bce"),

@@ -13,7 +13,7 @@ TINY = {"train_images": 48, "epochs": 2, "batch_size": 16, "options.width": 0.05
 
 def pytest_collection_modifyitems(items):
     """Tests that need real data skip with a reason where there is none."""
-    absent = {name for name in ("cifar10", "flowers") if not datasets.available(name)}
+    absent = {name for name in ("cifar10", "flowers") if datasets.found(name) is None}
     if not absent:
         return
     reason = f"real data ({', '.join(sorted(absent))}) not in ALEXNET_DATA_DIR={os.environ.get('ALEXNET_DATA_DIR')}"

@@ -57,7 +57,7 @@ def test_unknown_names_get_a_hint():
 @pytest.mark.parametrize("name", ["cifar10", "flowers"])
 def test_missing_data_are_an_error_with_the_remedy(name, tmp_path, monkeypatch):
     monkeypatch.setenv("ALEXNET_DATA_DIR", str(tmp_path))
-    assert not datasets.available(name)
+    assert datasets.found(name) is None
     with pytest.raises(LabError, match=f"dataset {name} is not there.*{tmp_path.name}.*quick"):
         datasets.load(name)
 
