@@ -12,7 +12,8 @@ from typing import Any
 
 from alexnet_tf import __version__
 from alexnet_tf.errors import LabError, UsageError
-from alexnet_tf.recipes import BUDGETS, PROTOCOLS, RECIPES, parse_value
+from alexnet_tf.recipe import BUDGETS, PROTOCOLS, parse_value
+from alexnet_tf.recipes import RECIPES
 
 
 def _table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> str:

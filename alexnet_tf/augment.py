@@ -20,7 +20,7 @@ from scipy import stats
 
 from alexnet_tf.errors import choose
 from alexnet_tf.quiet import keras
-from alexnet_tf.recipes import AUGMENTATIONS
+from alexnet_tf.recipe import AUGMENTATIONS
 
 ops = keras.ops
 

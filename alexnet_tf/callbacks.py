@@ -14,7 +14,7 @@ import numpy as np
 from alexnet_tf import runs
 from alexnet_tf.errors import LabError
 from alexnet_tf.quiet import keras
-from alexnet_tf.recipes import Recipe
+from alexnet_tf.recipe import Recipe
 from alexnet_tf.runs import Run, write_atomically
 
 ops = keras.ops

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from alexnet_tf import doors, paintbox
 from alexnet_tf.errors import LabError, choose
-from alexnet_tf.recipes import PROTOCOLS
+from alexnet_tf.recipe import PROTOCOLS
 
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
 HELD_OUT = 0.1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from alexnet_tf.quiet import keras
-from alexnet_tf.recipes import Recipe
+from alexnet_tf.recipe import Recipe
 
 ops = keras.ops
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from alexnet_tf.errors import choose
 from alexnet_tf.quiet import keras
-from alexnet_tf.recipes import CHOICES
+from alexnet_tf.recipe import CHOICES
 
 ops = keras.ops
 
@@ -19,7 +19,10 @@ class Preprocess(keras.layers.Layer):
     """uint8 images of any size in, standardized float32 images of `size` out.
 
     `standardize`: "rescale" is x/255; "symmetric" is x/127.5 - 1; "per_image" gives each image
-    zero mean and unit deviation. With `resize_first` the image is resized before augmentation
+    zero mean and unit deviation, as `tf.image.per_image_standardization` does since TensorFlow 2.5;
+    "per_image_uint8" is what that function returned for uint8 images from TensorFlow 1.15 to 2.4:
+    the same, times 255.5, cut to 0-255, so that what is darker than its image's mean becomes black
+    and what lies more than one deviation above it white. With `resize_first` the image is resized before augmentation
     and standardization, else after both, as source B does.
     """
 
@@ -52,11 +55,13 @@ class Preprocess(keras.layers.Layer):
         images = images / 255.0
         if self.standardize == "symmetric":
             images = images * 2.0 - 1.0
-        elif self.standardize == "per_image":  # as TensorFlow's: a flat image must not divide by zero
+        elif self.standardize.startswith("per_image"):  # as TensorFlow's: a flat image must not divide by zero
             mean = ops.mean(images, axis=(1, 2, 3), keepdims=True)
             deviation = ops.std(images, axis=(1, 2, 3), keepdims=True)
             pixels = ops.cast(ops.prod(ops.shape(images)[1:]), "float32")
             images = (images - mean) / ops.maximum(deviation, 1.0 / ops.sqrt(pixels))
+        if self.standardize == "per_image_uint8":
+            images = ops.floor(ops.clip(images * 255.5, 0.0, 255.0))
         return images if self.resize_first else self.resize(images)
 
     def call(self, images: Any) -> Any:

@@ -1,238 +1,16 @@
-"""What to run: one frozen value per system of the sources, at three budgets.
+"""What to run: one recipe per system of the sources, at three budgets. Data, no machinery.
 
-A recipe is data. Each of its fields is **given** (the source states it), **inferred** (it
-follows from the source's code, from shapes or from its framework's defaults) or **ours** (the
-source is silent). The `paper` budget is the recipe as it stands; `laptop` and `quick` change
-the fields that they list, and a report prints every change. ``alexnet_tf/claims.py`` holds what
-the sources report, with the lines where it stands.
+`recipe.py` says what the fields mean; `claims.py` holds what the sources report, with lines.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
-from alexnet_tf.errors import UsageError, choose
-
-BUDGETS = ("quick", "laptop", "paper")
-PROTOCOLS = ("source", "honest")
-CHOICES = {
-    "optimizer": ("sgd", "adam"),
-    "loss": ("crossentropy", "bce"),
-    "standardize": ("rescale", "symmetric", "per_image"),
-    "interpolation": ("bilinear", "nearest"),
-    "keep": ("last", "best"),
-    "precision": ("float32", "mixed_bfloat16"),
-    "dataset": ("cifar10", "flowers", "paintbox", "paintbox-flowers"),
-}
-AUGMENTATIONS = (
-    *("resized_crop", "rotation", "shift", "shear", "zoom", "flip", "crop"),
-    *("color", "hue", "pca", "randaugment", "cutout", "mixup", "cutmix"),
-)
-
-
-# What a number may be: its type, its least and its largest value.
-RANGES: dict[str, tuple[type, float, float]] = {
-    "epochs": (int, 1, 100_000),
-    "batch_size": (int, 1, 1_000_000),
-    "image_size": (int, 1, 10_000),
-    "learning_rate": (float, 1e-12, 1e6),
-    "momentum": (float, 0, 0.9999),
-    "epsilon": (float, 1e-12, 1),
-    "l2": (float, 0, 1),
-    "decay": (float, 0, 1),
-}
-PAIRS = {
-    "plateau": ((float, 1e-6, 0.9999), (int, 0, 100_000)),
-    "steps": ((int, 1, 100_000), (float, 1e-6, 1)),
-}
-OPTIONS: dict[str, tuple[type, float, float]] = {
-    "width": (float, 0.01, 16),
-    "dense_units": (int, 1, 65_536),
-    "dropout": (float, 0, 0.99),
-    "depth_radius": (int, 0, 1_000),
-    "bias": (float, 1e-6, 1e6),
-    "alpha": (float, 0, 1e6),
-    "beta": (float, 0, 100),
-    "convolutions": (int, 2, 5),
-    "dense_layers": (int, 1, 10),
-}
-
-
-def _check(name: str, value: Any, kind: type, low: float, high: float) -> None:
-    """Raise with what was received unless a value is a number of its kind within its bounds."""
-    fits = isinstance(value, int if kind is int else (int, float)) and not isinstance(value, bool)
-    if not fits or not low <= value <= high:
-        words = "a whole number" if kind is int else "a number"
-        raise UsageError(f"{name} must be {words} from {low:g} to {high:g}; received {value!r}.")
-
-
-@dataclass(frozen=True)
-class Budget:
-    """How much of a recipe to run: the fields that change, and about how long it takes on two cores."""
-
-    minutes: float
-    changes: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """One system: data, preprocessing, network, optimization, and what is kept."""
-
-    name: str
-    source: str  # a key of claims.SOURCES
-    title: str
-    parameters: int  # of the network at the paper budget; a test counts them
-    model: str  # a key of models.ARCHITECTURES
-    dataset: str
-    image_size: int
-    standardize: str  # rescale: x/255; symmetric: x/127.5 - 1; per_image: zero mean, unit deviation
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    optimizer: str = "sgd"
-    momentum: float = 0.0  # for Adam: beta_1
-    epsilon: float = 1e-7  # of Adam: Keras' default; PyTorch's is 1e-8
-    l2: float = 0.0  # added to the gradient, not decoupled
-    decay: float = 0.0  # lr / (1 + decay * step), as `decay=` meant in older Keras
-    plateau: tuple[float, int] | None = None  # (factor, patience) of ReduceLROnPlateau on the loss
-    steps: tuple[int, float] | None = None  # (epochs, factor): the rate falls every so many epochs
-    loss: str = "crossentropy"
-    augment: Mapping[str, float] = field(default_factory=dict)
-    resize_first: bool = True  # False: standardize the small image, then enlarge it
-    interpolation: str = "bilinear"
-    drop_remainder: bool = False
-    keep: str = "last"  # which weights: the last epoch's, or the best monitored accuracy's
-    precision: str = "float32"
-    train_images: int | None = None  # None: all of them
-    options: Mapping[str, Any] = field(default_factory=dict)  # of the architecture
-    given: str = ""  # names of the fields that the source states, separated by spaces
-    inferred: str = ""
-    budgets: Mapping[str, Budget] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        for name, allowed in CHOICES.items():
-            choose(f"{name} (recipe {self.name})", getattr(self, name), allowed)
-        for name, (kind, low, high) in RANGES.items():
-            _check(name, getattr(self, name), kind, low, high)
-        for name in ("resize_first", "drop_remainder"):
-            if not isinstance(getattr(self, name), bool):
-                raise UsageError(f"{name} must be true or false; received {getattr(self, name)!r}.")
-        for name in ("augment", "options"):
-            if not isinstance(getattr(self, name), Mapping):
-                raise UsageError(f"{name} has parts: set one as {name}.NAME=VALUE; received {getattr(self, name)!r}.")
-        for name, value in self.augment.items():
-            choose("augmentation", name, AUGMENTATIONS)
-            _check(f"augment.{name}", value, float, 0, 180)
-        for name, value in self.options.items():
-            if name in OPTIONS:
-                _check(f"options.{name}", value, *OPTIONS[name])
-        if self.train_images is not None:
-            _check("train_images", self.train_images, int, 1, 10**8)
-        for name, (first, second) in PAIRS.items():
-            pair = getattr(self, name)
-            if pair is not None:
-                if not isinstance(pair, list | tuple) or len(pair) != 2:
-                    raise UsageError(f"{name} must be a pair such as [0.1, 5]; received {pair!r}.")
-                _check(f"{name}'s first number", pair[0], *first)
-                _check(f"{name}'s second number", pair[1], *second)
-
-    def mark(self, name: str) -> str:
-        """Whether a field (or ``options.NAME``) is given, inferred or ours.
-
-        What a source does not mention and a recipe leaves at its neutral default is inferred: nothing
-        was chosen.
-        """
-        if name in self.given.split():
-            return "given"
-        untouched = name in DEFAULTS and getattr(self, name) == DEFAULTS[name]
-        return "inferred" if untouched or name in self.inferred.split() else "ours"
-
-    def fields(self) -> dict[str, Any]:
-        """Every field that decides a training, options and augmentations flattened with a dot."""
-        flat: dict[str, Any] = {}
-        for item in dataclasses.fields(self):
-            value = getattr(self, item.name)
-            if item.name in ("options", "augment"):
-                flat.update({f"{item.name}.{key}": value[key] for key in sorted(value)})
-            elif item.name not in ABOUT:
-                flat[item.name] = list(value) if isinstance(value, tuple) else value
-        return flat
-
-    def change(self, changes: Mapping[str, Any]) -> Recipe:
-        """The recipe with some fields changed; ``options.NAME`` and ``augment.NAME`` reach inside."""
-        top: dict[str, Any] = {}
-        if any(not key.partition(".")[2] for key in changes if "." in key):
-            raise UsageError("A part needs a name: set it as options.NAME=VALUE.")
-        settable = sorted({item.name for item in dataclasses.fields(self)} - set(ABOUT))
-        for key, value in changes.items():
-            outer, _, inner = key.partition(".")
-            choose("recipe field", outer, settable)
-            if inner and outer not in ("options", "augment"):
-                raise UsageError(f"{outer} has no parts: set it as {outer}=VALUE, not {key}.")
-            if inner:
-                top[outer] = {**top.get(outer, getattr(self, outer)), inner: value}
-            else:
-                top[outer] = value
-        return dataclasses.replace(self, **top)
-
-    def at(self, budget: str) -> Recipe:
-        """The recipe as a budget runs it."""
-        choose("budget", budget, BUDGETS)
-        return self.change(choose_budget(self, budget).changes)
-
-
-ABOUT = ("name", "source", "title", "parameters", "given", "inferred", "budgets")
-DEFAULTS = {item.name: item.default for item in dataclasses.fields(Recipe) if item.default is not dataclasses.MISSING}
-
-
-def choose_budget(recipe: Recipe, budget: str) -> Budget:
-    """The budget of a recipe by name, or a sentence saying which it has."""
-    return recipe.budgets[choose(f"budget (recipe {recipe.name})", budget, recipe.budgets)]
-
-
-def table(name: str, budget: str) -> str:
-    """Every field of a recipe at a budget, with its mark and what the budget changed.
-
-    >>> print(table("cifar10-bn64", "laptop").splitlines()[1])
-    batch_size          32                given
-    """
-    recipe = get(name)
-    before, now = recipe.fields(), recipe.at(budget).fields()
-    lines = [f"{'field':<20}{'value':<18}mark"]
-    for field_name in sorted(now):
-        mark = recipe.mark(field_name)
-        if now[field_name] != before.get(field_name):
-            was = before.get(field_name, "the architecture's own")
-            mark = f"changed by {budget}; {mark}: {was}" if field_name in before else f"changed by {budget}"
-        lines.append(f"{field_name:<20}{now[field_name]!s:<18}{mark}")
-    return "\n".join(lines)
-
-
-def parse_value(text: str) -> Any:
-    """Read the VALUE of ``--set KEY=VALUE``: JSON if it is, else a plain word."""
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return {"None": None, "True": True, "False": False}.get(text, text)
-
-
-def override_hash(overrides: Mapping[str, Any], protocol: str = "source") -> str:
-    """A short name for overrides and a protocol that is not the recipe's own; empty for neither."""
-    if not overrides and protocol == "source":
-        return ""
-    text = json.dumps([protocol, dict(sorted(overrides.items()))], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
-
-
-def get(name: str) -> Recipe:
-    """A recipe by name; a wrong name gets the nearest one as a hint."""
-    return RECIPES[choose("recipe", name, RECIPES)]
-
+from alexnet_tf.errors import choose
+from alexnet_tf.recipe import Budget, Recipe
 
 # --- Source A -----------------------------------------------------------------------------------
 
@@ -335,6 +113,17 @@ CIFAR10_BN64 = Recipe(
             },
         ),
     },
+)
+
+# The source's version of TensorFlow is unknown. Up to 2.4, `per_image_standardization` turned its
+# result back into the dtype of its input: uint8, which loses all that lies below an image's mean.
+CIFAR10_BN64_TF24 = dataclasses.replace(
+    CIFAR10_BN64,
+    name="cifar10-bn64-tf24",
+    title="The same code as TensorFlow up to 2.4 ran it: standardized images cut to uint8",
+    standardize="per_image_uint8",
+    given=CIFAR10_BN64.given.replace(" standardize", ""),
+    inferred=CIFAR10_BN64.inferred + " standardize",
 )
 
 # --- Source C -----------------------------------------------------------------------------------
@@ -600,8 +389,32 @@ RECIPES: dict[str, Recipe] = {
         CIFAR10_SIMPLE_AUGMENTED,
         CIFAR10_RESNET18,
         CIFAR10_BN64,
+        CIFAR10_BN64_TF24,
         *LAB,
         *INT305,
         ZENG_AUG,
     )
 }
+
+
+def get(name: str) -> Recipe:
+    """A recipe by name; a wrong name gets the nearest one as a hint."""
+    return RECIPES[choose("recipe", name, RECIPES)]
+
+
+def table(name: str, budget: str) -> str:
+    """Every field of a recipe at a budget, with its mark and what the budget changed.
+
+    >>> print(table("cifar10-bn64", "laptop").splitlines()[1])
+    batch_size          32                given
+    """
+    recipe = get(name)
+    before, now = recipe.fields(), recipe.at(budget).fields()
+    lines = [f"{'field':<20}{'value':<18}mark"]
+    for field_name in sorted(now):
+        mark = recipe.mark(field_name)
+        if now[field_name] != before.get(field_name):
+            was = before.get(field_name, "the architecture's own")
+            mark = f"changed by {budget}; {mark}: {was}" if field_name in before else f"changed by {budget}"
+        lines.append(f"{field_name:<20}{now[field_name]!s:<18}{mark}")
+    return "\n".join(lines)

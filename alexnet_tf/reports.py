@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from alexnet_tf import recipes, runs
+from alexnet_tf import runs
 from alexnet_tf.errors import LabError, choose
+from alexnet_tf.recipe import BUDGETS
 
 CELL_TIMEOUT = {"quick": 600, "laptop": 86_400, "paper": 7 * 86_400}  # seconds; a training is one cell
 
@@ -191,7 +192,7 @@ def index(folder: Path, budget: str, reports: Sequence[Report]) -> Path:
 
 def make(budget: str, only: Sequence[str] = (), fresh: bool = False, folder: Path | None = None) -> list[Report]:
     """Execute, render and index the notebooks of a budget."""
-    choose("budget", budget, recipes.BUDGETS)
+    choose("budget", budget, BUDGETS)
     known = notebooks()
     chosen = [choose("notebook", name, known) for name in only] or list(known)
     folder = folder or runs.home() / "reports" / budget

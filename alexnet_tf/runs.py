@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from alexnet_tf import recipes
 from alexnet_tf.errors import LabError, choose
+from alexnet_tf.recipe import DEFAULTS, override_hash
 
 if TYPE_CHECKING:
     import numpy as np
@@ -144,7 +145,7 @@ class Run:
         then = {name: entry["value"] for name, entry in record["recipe"].items()}
         recipe = recipes.get(record["name"]).at(record["budget"]).change(record["overrides"])
         now = json.loads(json.dumps(recipe.fields()))
-        plain = recipes.DEFAULTS  # what a field that came later meant before it came
+        plain = DEFAULTS  # what a field that came later meant before it came
         names = sorted(then.keys() | now.keys())
         pairs = {name: (then.get(name, plain.get(name)), now.get(name, plain.get(name))) for name in names}
         return [f"{name} was {old!r} and is now {new!r}" for name, (old, new) in pairs.items() if old != new]
@@ -225,7 +226,7 @@ def locate(
     store: Path | str | None = None,
 ) -> Run:
     """The place of a run, whether it exists or not."""
-    digest = recipes.override_hash(overrides or {}, protocol)
+    digest = override_hash(overrides or {}, protocol)
     name = Path(recipe) / (f"{budget}-{digest}" if digest else budget) / f"seed-{seed}"
     base = Path(store) if store else store_for(budget)
     return _at(base, name)

@@ -26,7 +26,7 @@ from alexnet_tf.errors import LabError
 from alexnet_tf.optimizers import make_optimizer
 from alexnet_tf.preprocess import Preprocess
 from alexnet_tf.quiet import keras
-from alexnet_tf.recipes import Recipe
+from alexnet_tf.recipe import Recipe, choose_budget
 from alexnet_tf.runs import Run, write_atomically
 
 if keras.backend.backend() == "tensorflow":
@@ -118,7 +118,7 @@ def _begin(
 
 def _marked(recipe: Recipe, budget: str, overrides: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Every field with its value and mark; what a budget or an override changed says so."""
-    budgeted = recipes.choose_budget(recipe, budget).changes
+    budgeted = choose_budget(recipe, budget).changes
     marked = {}
     for field, value in recipe.fields().items():
         mark = "ours" if field in budgeted or field in overrides else recipe.mark(field)

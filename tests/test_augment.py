@@ -9,7 +9,7 @@ from alexnet_tf import augment as room
 from alexnet_tf.augment import augment
 from alexnet_tf.errors import UsageError
 from alexnet_tf.pipeline import stateless_draw
-from alexnet_tf.recipes import AUGMENTATIONS
+from alexnet_tf.recipe import AUGMENTATIONS
 
 AMOUNTS = {
     "resized_crop": 0.3, "rotation": 15.0, "shift": 0.2, "shear": 10.0, "zoom": 0.2, "flip": 0.5, "crop": 4,

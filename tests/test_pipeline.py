@@ -108,6 +108,13 @@ def test_standardizations_are_what_they_say():
     np.testing.assert_allclose(np.asarray(Preprocess(12)(images)), images / 255, atol=1e-6)
 
 
+def test_old_tensorflow_cut_standardized_images_to_uint8():
+    picture = np.arange(12, dtype="uint8").reshape(1, 2, 2, 3) * 20
+    cut = np.asarray(Preprocess(2, "per_image_uint8", resize_first=False)(picture)).ravel()
+    # What TensorFlow 2.4.4 returned for this picture.
+    np.testing.assert_array_equal(cut, [0, 0, 0, 0, 0, 0, 34, 104, 173, 242, 255, 255])
+
+
 def test_source_b_standardizes_before_it_resizes():
     images = some_images(2, 12).astype("uint8")
     ours = np.asarray(Preprocess(24, "per_image", resize_first=False)(images))

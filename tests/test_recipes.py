@@ -5,6 +5,7 @@ import pytest
 
 from alexnet_tf import claims, models, printed, recipes
 from alexnet_tf.errors import UsageError
+from alexnet_tf.recipe import BUDGETS, override_hash, parse_value
 from alexnet_tf.recipes import RECIPES
 
 
@@ -37,7 +38,7 @@ def test_marks_say_who_chose():
 
 
 @pytest.mark.parametrize("name", RECIPES)
-@pytest.mark.parametrize("budget", recipes.BUDGETS)
+@pytest.mark.parametrize("budget", BUDGETS)
 def test_every_budget_resolves(name, budget):
     resolved = RECIPES[name].at(budget)
     assert resolved.budgets[budget].minutes > 0
@@ -74,10 +75,10 @@ def test_the_log_of_source_b_is_whole():
 
 
 def test_only_a_changed_recipe_gets_a_hash():
-    assert recipes.override_hash({}) == ""
-    assert recipes.override_hash({}, "honest") != ""
-    assert recipes.override_hash({"a": 1, "b": 2}) == recipes.override_hash({"b": 2, "a": 1})
-    assert recipes.override_hash({"a": 1}) != recipes.override_hash({"a": 2})
+    assert override_hash({}) == ""
+    assert override_hash({}, "honest") != ""
+    assert override_hash({"a": 1, "b": 2}) == override_hash({"b": 2, "a": 1})
+    assert override_hash({"a": 1}) != override_hash({"a": 2})
 
 
 @pytest.mark.parametrize(
@@ -85,7 +86,7 @@ def test_only_a_changed_recipe_gets_a_hash():
     [("3", 3), ("0.5", 0.5), ("true", True), ("None", None), ("adam", "adam"), ("[0.1, 5]", [0.1, 5])],
 )
 def test_values_of_the_command_line(text, value):
-    assert recipes.parse_value(text) == value
+    assert parse_value(text) == value
 
 
 def test_unknown_recipes_and_budgets_get_a_hint():
