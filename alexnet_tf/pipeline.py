@@ -35,8 +35,7 @@ def _decode(file: tf.Tensor, preprocess: Preprocess) -> tf.Tensor:
     """One image file, resized so that files of different sizes fit into a batch."""
     image = tf.numpy_function(lambda name: read_image(name.decode()), [file], tf.uint8)
     image.set_shape([None, None, 3])
-    size = (preprocess.size, preprocess.size)
-    return tf.cast(tf.image.resize(image, size, method=preprocess.interpolation), tf.float32)
+    return preprocess.before_augmentation(image[None])[0]
 
 
 def _fetch(split: Split, classes: int, preprocess: Preprocess) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
@@ -54,7 +53,8 @@ def _fetch(split: Split, classes: int, preprocess: Preprocess) -> Callable[[tf.T
             batch = tf.map_fn(
                 lambda file: _decode(file, preprocess), tf.gather(files, places), fn_output_signature=tf.float32
             )
-            batch.set_shape([None, preprocess.size, preprocess.size, 3])
+            side = preprocess.crop_from or preprocess.size
+            batch.set_shape([None, side, side, 3])
         return batch, tf.one_hot(tf.gather(labels, places), classes)
 
     return fetch

@@ -7,23 +7,34 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from alexnet_tf.errors import choose
 from alexnet_tf.quiet import keras
 from alexnet_tf.recipe import CHOICES
 
 ops = keras.ops
 
+IMAGENET_COLOR = np.array([123.68, 116.779, 103.939], "float32")  # the mean as Simonyan and Zisserman published it
+
 
 @keras.saving.register_keras_serializable("alexnet_tf")
 class Preprocess(keras.layers.Layer):
     """uint8 images of any size in, standardized float32 images of `size` out.
 
-    `standardize`: "rescale" is x/255; "symmetric" is x/127.5 - 1; "per_image" gives each image
-    zero mean and unit deviation, as `tf.image.per_image_standardization` does since TensorFlow 2.5;
-    "per_image_uint8" is what that function returned for uint8 images from TensorFlow 1.15 to 2.4:
-    the same, times 255.5, cut to 0-255, so that what is darker than its image's mean becomes black
-    and what lies more than one deviation above it white. With `resize_first` the image is resized before augmentation
-    and standardization, else after both, as source B does.
+    `standardize`:
+
+    - "rescale" is x/255, "symmetric" is x/127.5 - 1, "mean_color" subtracts ImageNet's mean colour;
+    - "per_image" gives each image zero mean and unit deviation, as `tf.image.per_image_standardization`
+      does since TensorFlow 2.5;
+    - "per_image_uint8" is what that function returned for uint8 images from TensorFlow 1.15 to 2.4:
+      the same times 255.5, cut to 0-255, so that all that is darker than its image's mean is black
+      and all that lies a deviation above it white.
+
+    With `resize_first` the image is resized before augmentation and standardization, else after
+    both, as source B does. With `crop_from` its shorter side is resized to that, and the middle
+    `size` pixels remain after augmentation: a "crop" by half the difference then draws a window
+    anywhere, as the 2012 paper's.
     """
 
     def __init__(
@@ -32,6 +43,7 @@ class Preprocess(keras.layers.Layer):
         standardize: str = "rescale",
         resize_first: bool = True,
         interpolation: str = "bilinear",
+        crop_from: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**{"dtype": "float32", "trainable": False, **kwargs})
@@ -41,17 +53,25 @@ class Preprocess(keras.layers.Layer):
         self.standardize = standardize
         self.resize_first = resize_first
         self.interpolation = interpolation
+        self.crop_from = crop_from
 
     def resize(self, images: Any) -> Any:
-        if tuple(images.shape[1:3]) == (self.size, self.size):
+        side = self.crop_from or self.size
+        if tuple(images.shape[1:3]) == (side, side):
             return images
-        return ops.image.resize(images, (self.size, self.size), interpolation=self.interpolation)
+        crop = self.crop_from is not None
+        return ops.image.resize(images, (side, side), interpolation=self.interpolation, crop_to_aspect_ratio=crop)
 
     def before_augmentation(self, images: Any) -> Any:
         images = ops.cast(images, "float32")
         return self.resize(images) if self.resize_first else images
 
     def after_augmentation(self, images: Any) -> Any:
+        if self.crop_from:
+            edge = (self.crop_from - self.size) // 2
+            images = images[:, edge : edge + self.size, edge : edge + self.size]
+        if self.standardize == "mean_color":
+            return images - IMAGENET_COLOR
         images = images / 255.0
         if self.standardize == "symmetric":
             images = images * 2.0 - 1.0
@@ -76,5 +96,6 @@ class Preprocess(keras.layers.Layer):
             "standardize": self.standardize,
             "resize_first": self.resize_first,
             "interpolation": self.interpolation,
+            "crop_from": self.crop_from,
         }
         return {**super().get_config(), **own}

@@ -22,12 +22,12 @@ PROTOCOLS = ("source", "honest")
 CHOICES = {
     "optimizer": ("sgd", "adam"),
     "loss": ("crossentropy", "bce"),
-    "standardize": ("rescale", "symmetric", "per_image", "per_image_uint8"),
+    "standardize": ("rescale", "symmetric", "per_image", "per_image_uint8", "mean_color"),
     "interpolation": ("bilinear", "nearest"),
     "keep": ("last", "best"),
     "precision": ("float32", "mixed_bfloat16"),
-    "dataset": ("cifar10", "flowers", "paintbox", "paintbox-flowers"),
 }
+DATASETS = ("cifar10", "fashion_mnist", "flowers", "tf_flowers", "imagenet2012", "paintbox", "paintbox-flowers")
 AUGMENTATIONS = (
     *("resized_crop", "rotation", "shift", "shear", "zoom", "flip", "crop"),
     *("color", "hue", "pca", "randaugment", "cutout", "mixup", "cutmix"),
@@ -87,7 +87,7 @@ class Recipe:
     title: str
     parameters: int  # of the network at the paper budget; a test counts them
     model: str  # a key of models.ARCHITECTURES
-    dataset: str
+    dataset: str  # one of DATASETS, or a path with a slash to a folder of class folders
     image_size: int
     standardize: str  # rescale: x/255; symmetric: x/127.5 - 1; per_image…: see preprocess.Preprocess
     epochs: int
@@ -103,6 +103,7 @@ class Recipe:
     loss: str = "crossentropy"
     augment: Mapping[str, float] = field(default_factory=dict)
     resize_first: bool = True  # False: standardize the small image, then enlarge it
+    crop_from: int | None = None  # resize the shorter side to this, keep the middle `image_size` of it
     interpolation: str = "bilinear"
     drop_remainder: bool = False
     keep: str = "last"  # which weights: the last epoch's, or the best monitored accuracy's
@@ -130,8 +131,14 @@ class Recipe:
         for name, value in self.options.items():
             if name in OPTIONS:
                 _check(f"options.{name}", value, *OPTIONS[name])
+        if not isinstance(self.dataset, str) or "/" not in self.dataset:
+            choose("dataset (a folder of your own needs a slash, as ./photos)", str(self.dataset), DATASETS)
         if self.train_images is not None:
             _check("train_images", self.train_images, int, 1, 10**8)
+        if self.crop_from is not None:
+            _check("crop_from", self.crop_from, int, self.image_size, 10_000)
+        if self.plateau is not None and self.steps is not None:
+            raise UsageError("plateau and steps both set the learning rate: leave one of them null.")
         for name, (first, second) in PAIRS.items():
             pair = getattr(self, name)
             if pair is not None:

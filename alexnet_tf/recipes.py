@@ -380,6 +380,60 @@ ZENG_AUG = Recipe(
     },
 )
 
+# --- Source F ------------------------------------------------------------------------------------
+
+IMAGENET_2012 = Recipe(
+    name="imagenet-2012",
+    source="F",
+    title="The 2012 paper's network and training on ImageNet, two groups in one tower's place",
+    parameters=60_965_224,
+    model="alexnet-2012",
+    dataset="imagenet2012",
+    image_size=224,
+    crop_from=256,
+    standardize="mean_color",
+    epochs=90,
+    batch_size=128,
+    learning_rate=0.01,
+    momentum=0.9,
+    l2=5e-4,
+    plateau=(0.1, 3),
+    # A whole-pixel shift by up to 16 of 256 pixels, of which the middle 224 remain: any window.
+    augment={"crop": 16, "flip": 0.5, "pca": 0.1},
+    given="model dataset image_size crop_from epochs batch_size optimizer learning_rate momentum l2"
+    " augment.crop augment.flip augment.pca loss train_images",
+    inferred="interpolation resize_first keep precision decay drop_remainder",
+    budgets={
+        "paper": Budget(minutes=500_000),
+        "laptop": Budget(
+            minutes=20,
+            changes={
+                "dataset": "cifar10",
+                "crop_from": 72,
+                "image_size": 67,
+                "augment.crop": 2,
+                "epochs": 4,
+                "learning_rate": 0.01,
+            },
+        ),
+        "quick": Budget(
+            minutes=0.5,
+            changes={
+                **OBJECTS_QUICK,
+                "crop_from": 72,
+                "image_size": 67,
+                "augment.crop": 2,
+                "batch_size": 32,
+                "optimizer": "adam",
+                "learning_rate": 0.0005,
+                "l2": 0.0,
+                "options.width": 0.25,
+                "options.dense_units": 256,
+            },
+        ),
+    },
+)
+
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
@@ -393,6 +447,7 @@ RECIPES: dict[str, Recipe] = {
         *LAB,
         *INT305,
         ZENG_AUG,
+        IMAGENET_2012,
     )
 }
 

@@ -44,7 +44,14 @@ def make_loss(recipe: Recipe) -> keras.losses.Loss:
 
 def make_preprocess(recipe: Recipe) -> Preprocess:
     """The preprocessing of a recipe."""
-    return Preprocess(recipe.image_size, recipe.standardize, recipe.resize_first, recipe.interpolation, name="prepare")
+    return Preprocess(
+        recipe.image_size,
+        recipe.standardize,
+        recipe.resize_first,
+        recipe.interpolation,
+        recipe.crop_from,
+        name="prepare",
+    )
 
 
 def steps_per_epoch(images: int, batch_size: int, drop_remainder: bool) -> int:
@@ -60,6 +67,7 @@ def train(
     protocol: str = "source",
     store: Path | str | None = None,
     fresh: bool = False,
+    skip_damaged: bool = False,
 ) -> Run:
     """One run: finished ones are returned as they are, unfinished ones are gone on with.
 
@@ -79,8 +87,11 @@ def train(
         if fresh:
             run.discard_state()
         begun = _begin(run, recipe, name, budget, seed, overrides or {}, protocol)
-        splits = datasets.load(recipe.dataset, protocol, recipe.train_images)
+        splits = datasets.load(recipe.dataset, protocol, recipe.train_images, skip_damaged)
         begun["provenance"]["dataset_fingerprint"] = splits.fingerprint()
+        if splits.skipped:
+            begun["provenance"]["skipped"] = list(splits.skipped)
+            print(f"{len(splits.skipped)} damaged files left out: {', '.join(splits.skipped[:5])}", file=sys.stderr)
         model = fit(run, recipe, splits, seed, begun)
         _finish(run, recipe, splits, model, begun)
     return runs.Run(run.path, run.scratch)

@@ -1,5 +1,6 @@
 """What several tests share: a tiny training, made runs, and what to do without real data."""
 
+import contextlib
 import json
 import os
 
@@ -32,6 +33,26 @@ def tiny_splits():
         return datasets.Split(np.arange(count).astype("int32"), np.arange(count) % 3, images)
 
     return datasets.Splits(split(40), None, split(20), ("a", "b", "c"))
+
+
+@pytest.fixture
+def as_nobody():
+    """A context without root's right to read everything."""
+
+    @contextlib.contextmanager
+    def act(folder):
+        if os.geteuid() != 0:
+            yield
+            return
+        for parent in [folder, *folder.parents][:3]:  # pytest's own folders let nobody in
+            parent.chmod(parent.stat().st_mode | 0o755)
+        os.seteuid(65534)
+        try:
+            yield
+        finally:
+            os.seteuid(0)
+
+    return act
 
 
 @pytest.fixture

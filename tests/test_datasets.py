@@ -54,7 +54,7 @@ def test_unknown_names_get_a_hint():
         datasets.load("paintbox", "honst")
 
 
-@pytest.mark.parametrize("name", ["cifar10", "flowers"])
+@pytest.mark.parametrize("name", datasets.WANTED)
 def test_missing_data_are_an_error_with_the_remedy(name, tmp_path, monkeypatch):
     monkeypatch.setenv("ALEXNET_DATA_DIR", str(tmp_path))
     assert datasets.found(name) is None
@@ -63,8 +63,8 @@ def test_missing_data_are_an_error_with_the_remedy(name, tmp_path, monkeypatch):
 
 
 def test_a_folder_of_class_folders(tmp_path):
-    split, names = datasets.folder(make_folder(tmp_path))
-    assert names == ("cat", "dog")
+    split, names, skipped = datasets.folder(make_folder(tmp_path))
+    assert (names, skipped) == (("cat", "dog"), ())
     assert split.labels.tolist() == [0, 0, 0, 1, 1, 1]
     assert split.image(1).shape == (30, 21, 3)
     assert split.take([4]).files == (split.files[4],)
@@ -78,6 +78,92 @@ def test_odd_folders_are_told(tmp_path):
     (make_folder(tmp_path / "two") / "empty").mkdir()
     with pytest.raises(LabError, match="empty holds no image"):
         datasets.folder(tmp_path / "two")
+
+
+def spoil(base):
+    """Six files that no decoder takes, among the good ones."""
+    good = (base / "cat" / "0.png").read_bytes()
+    Image.new("RGB", (64, 64), (9, 9, 9)).save(base / "dog" / "whole.jpg")
+    photo = (base / "dog" / "whole.jpg").read_bytes()
+    for name, content in {
+        "cat/cut.png": good[: len(good) // 2], "cat/empty.png": b"", "cat/text.jpg": b"no image",
+        "dog/cut.jpg": photo[:-200], "dog/noise.gif": b"GIF89a" + bytes(9), "dog/page.jpeg": b"<html></html>",
+    }.items():  # fmt: skip
+        (base / name).write_bytes(content)
+    return base
+
+
+def test_damaged_files_are_named_and_counted_and_skipped_only_when_asked(tmp_path):
+    base = spoil(make_folder(tmp_path / "photos"))
+    with pytest.raises(LabError, match=r"6 of 13 files .* cat/cut\.png, .*, ….*--skip-damaged"):
+        datasets.load(f"{base}")
+    split, _, skipped = datasets.folder(base, skip_damaged=True)
+    assert (len(split), len(skipped)) == (7, 6)
+    assert all(split.image(place).shape[2] == 3 for place in range(7))
+    for file in (base / "cat").glob("?.png"):
+        file.unlink()
+    with pytest.raises(LabError, match="cat holds no image"):
+        datasets.folder(base, skip_damaged=True)
+
+
+def test_skipping_is_for_folders(tmp_path):
+    with pytest.raises(UsageError, match="--skip-damaged is for a folder of your own"):
+        datasets.load("paintbox", skip_damaged=True)
+
+
+def test_a_folder_of_ones_own_is_a_dataset(tmp_path):
+    flat = make_folder(tmp_path / "flat", count=30)
+    splits = datasets.load(str(flat), "honest")
+    assert (len(splits.train), len(splits.val), len(splits.test)) == (49, 5, 6)
+    assert set(np.bincount(splits.test.labels)) == {3}
+    make_folder(tmp_path / "split" / "train", count=4)
+    make_folder(tmp_path / "split" / "test", count=2)
+    splits = datasets.load(str(tmp_path / "split"))
+    assert (len(splits.train), len(splits.test)) == (8, 4)
+    with pytest.raises(LabError, match="6 images of 2 classes: too few"):
+        datasets.load(str(make_folder(tmp_path / "tiny")))
+    (tmp_path / "split" / "test" / "dog").rename(tmp_path / "split" / "test" / "cow")
+    datasets._whole.cache_clear()
+    with pytest.raises(LabError, match=r"has the classes .*make them equal"):
+        datasets.load(str(tmp_path / "split"))
+
+
+def test_a_folder_without_permission_is_told(tmp_path, as_nobody):
+    base = make_folder(tmp_path)
+    (base / "dog").chmod(0)
+    with as_nobody(tmp_path), pytest.raises(PermissionError, match="dog"):
+        datasets.load(f"{base}/")
+
+
+def test_labels_and_pixels_are_checked():
+    ids, images = np.arange(4), np.zeros((4, 8, 8, 3), "uint8")
+    whole = datasets.Split(ids, np.array([0, 1, 2, 3]), images)
+    with pytest.raises(LabError, match="from 0 to 2; received 0 to 3"):
+        datasets.Splits(whole, None, whole, ("a", "b", "c"))
+    minus = datasets.Split(ids, np.array([0, 1, 2, -1]), images)
+    with pytest.raises(LabError, match="received -1 to 2"):
+        datasets.Splits(whole, None, minus, ("a", "b", "c", "d"))
+    with pytest.raises(LabError, match=r"whole numbers; received float64"):
+        datasets.Split(ids, np.zeros(4), images)
+    with pytest.raises(LabError, match=r"uint8 .* received float32"):
+        datasets.Split(ids, np.arange(4), images.astype("float32"))
+    with pytest.raises(LabError, match=r"in RGB; received uint8 of shape \(4, 8, 8, 1\)"):
+        datasets.Split(ids, np.arange(4), images[..., :1])
+    with pytest.raises(LabError, match=r"4 images; received 3"):
+        datasets.Split(ids, np.arange(3), images)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (20_000, 3), (1, 500)])
+def test_images_of_any_size_are_taken(tmp_path, size):
+    from alexnet_tf import pipeline
+    from alexnet_tf.preprocess import Preprocess
+
+    base = make_folder(tmp_path)
+    Image.new("RGB", size, (200, 100, 0)).save(base / "cat" / "odd.png")
+    split, _, _ = datasets.folder(base)
+    for preprocess in Preprocess(16), Preprocess(16, crop_from=20):
+        images = pipeline.arrays(split, preprocess)
+        np.testing.assert_allclose(images[split.ids.tolist().index("cat/odd.png"), 8, 8], [200 / 255, 100 / 255, 0])
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "LA", "RGBA", "CMYK", "P"])

@@ -1,5 +1,6 @@
-"""CIFAR-10 through its python version: made files in the real format, hostile ones, a local server."""
+"""Files in the real formats, hostile ones, and downloads from a local server."""
 
+import gzip
 import hashlib
 import http.server
 import io
@@ -9,6 +10,7 @@ import threading
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from alexnet_tf import datasets, doors
 from alexnet_tf.errors import LabError
@@ -143,50 +145,98 @@ def server(tmp_path):
         thread.join()
 
 
+def wanted(content, *sources, target=doors.ARCHIVE):
+    return doors.Download(target, sources, hashlib.sha256(content).hexdigest(), 1)
+
+
 def test_a_download_is_checked_and_falls_back(tmp_path, server):
     good = make_archive(tmp_path / "www" / "good.tar.gz").read_bytes()
     (tmp_path / "www" / "bad.tar.gz").write_bytes(b"something else")
-    right = hashlib.sha256(good).hexdigest()
-    target = tmp_path / "data" / doors.ARCHIVE
     sources = [f"{server}/missing.tar.gz", f"{server}/bad.tar.gz", f"{server}/good.tar.gz"]
-    assert doors.download(target, sources, right).read_bytes() == good
+    assert doors.download("cifar10", wanted(good, *sources), tmp_path / "data").read_bytes() == good
     assert len(datasets.load("cifar10").train) == 100
-    other = tmp_path / "other" / doors.ARCHIVE
-    with pytest.raises(LabError, match=r"can't be had.*(?i:not found).*not CIFAR-10.*yourself"):
-        doors.download(other, sources[:2], right)
-    assert not list(other.parent.iterdir())
+    other = tmp_path / "other"
+    with pytest.raises(LabError, match=r"cifar10 can't be had.*(?i:not found).*is not cifar10.*yourself"):
+        doors.download("cifar10", wanted(good, *sources[:2]), other)
+    assert not list(other.iterdir())
 
 
-def test_prepared_records_are_read_without_tensorflow(tmp_path):
-    import tensorflow as tf
-
-    def png(seed):
-        image = np.random.default_rng(seed).integers(0, 256, (32, 32, 3), dtype="uint8")
-        return image, tf.io.encode_png(image).numpy()
-
-    path = tmp_path / "cifar10-test.tfrecord-00000-of-00001"
-    with tf.io.TFRecordWriter(str(path)) as writer:
-        for number in (300, 7, 150):
-            values = {
-                "id": tf.train.Feature(bytes_list=tf.train.BytesList(value=[f"test_{number:05}".encode()])),
-                "image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[png(number)[1]])),
-                "label": tf.train.Feature(int64_list=tf.train.Int64List(value=[number])),
-            }
-            writer.write(tf.train.Example(features=tf.train.Features(feature=values)).SerializeToString())
-    ids, labels, images = doors.read_prepared(tmp_path, "test")
-    assert ids.tolist() == labels.tolist() == [7, 150, 300]
-    np.testing.assert_array_equal(images[1], png(150)[0])
-    path.write_bytes(path.read_bytes()[:-50])
-    with pytest.raises(LabError, match="is truncated"):
-        doors.read_prepared(tmp_path, "test")
-    path.write_bytes(b"")
-    with pytest.raises(LabError, match="is damaged"):
-        doors.read_prepared(tmp_path, "test")
+def test_flower_photos_are_unpacked_and_split(tmp_path, server, monkeypatch):
+    photos = tmp_path / "flower_photos"
+    for number, name in enumerate(("daisy", "roses")):
+        (photos / name).mkdir(parents=True)
+        for i in range(20):
+            Image.new("RGB", (9, 9), (i, number, 0)).save(photos / name / f"{i}.jpg")
+    (photos / "LICENSE.txt").write_text("free")
+    packed = tmp_path / "www" / "flower_photos.tgz"
+    with tarfile.open(packed, "w:gz") as archive:
+        archive.add(photos, "flower_photos")
+    item = wanted(packed.read_bytes(), f"{server}/flower_photos.tgz", target="flower_photos.tgz")
+    monkeypatch.setattr(doors, "DOWNLOADS", {"flowers": (item,)})
+    assert doors.get("flowers", tmp_path / "data") == tmp_path / "data" / "flower_photos"
+    splits = datasets.load("flowers")
+    assert (len(splits.train), len(splits.test), splits.class_names) == (36, 4, ("daisy", "roses"))
+    assert not set(splits.train.ids) & set(splits.test.ids)
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["flower_photos"]
 
 
-@pytest.mark.data
-def test_both_ways_read_the_same_cifar10(monkeypatch):
-    monkeypatch.undo()
-    folder = datasets.data_dir() / "cifar10" / "3.0.2"
-    for ours, theirs in zip(doors.read_prepared(folder, "test"), datasets._through_tfds(folder, "test"), strict=True):
-        np.testing.assert_array_equal(ours, theirs)
+def test_members_that_climb_out_are_not_unpacked(tmp_path, server, monkeypatch):
+    packed = tmp_path / "www" / "flower_photos.tgz"
+    with tarfile.open(packed, "w:gz") as archive:
+        member = tarfile.TarInfo("../climbed.txt")
+        archive.addfile(member, io.BytesIO())
+    item = wanted(packed.read_bytes(), f"{server}/flower_photos.tgz", target="flower_photos.tgz")
+    monkeypatch.setattr(doors, "DOWNLOADS", {"flowers": (item,)})
+    with pytest.raises(LabError, match="can't be unpacked"):
+        doors.get("flowers", tmp_path / "data")
+    assert not list(tmp_path.rglob("climbed.txt"))
+
+
+def make_fashion(base, packed=True):
+    base.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for part, count in ("train", 30), ("t10k", 10):
+        images = b"\0\0\x08\x03" + np.array([count, 28, 28], ">u4").tobytes()
+        labels = b"\0\0\x08\x01" + np.array([count], ">u4").tobytes()
+        images += rng.integers(0, 256, (count, 28, 28), dtype="uint8").tobytes()
+        labels += (np.arange(count) % 10).astype("uint8").tobytes()
+        for name, content in (f"{part}-images-idx3-ubyte", images), (f"{part}-labels-idx1-ubyte", labels):
+            path = base / (f"{name}.gz" if packed else name)
+            path.write_bytes(gzip.compress(content) if packed else content)
+    return base
+
+
+@pytest.mark.parametrize("place", ["data/fashion-mnist", "data", "kaggle/fashionmnist", "keras/datasets/fashion-mnist"])
+@pytest.mark.parametrize("packed", [True, False])
+def test_fashion_mnist_is_found_where_machines_keep_it(tmp_path, place, packed):
+    make_fashion(tmp_path / place, packed)
+    splits = datasets.load("fashion_mnist")
+    assert (len(splits.train), len(splits.test)) == (30, 10)
+    assert splits.train.images.shape == (30, 28, 28, 3)
+    assert (splits.train.images[..., 0] == splits.train.images[..., 2]).all()
+    assert splits.class_names[splits.test.labels[9]] == "Ankle boot"
+
+
+@pytest.mark.parametrize("damage", ["cut", "no idx", "missing", "counts"])
+def test_a_damaged_fashion_mnist_is_told(tmp_path, damage):
+    folder = make_fashion(tmp_path / "data", packed=False)
+    images, labels = folder / "train-images-idx3-ubyte", folder / "train-labels-idx1-ubyte"
+    if damage == "cut":
+        images.write_bytes(images.read_bytes()[:-50])
+    elif damage == "no idx":
+        images.write_bytes(b"something else altogether")
+    elif damage == "missing":
+        images.unlink()
+    else:
+        labels.write_bytes(b"\0\0\x08\x01" + np.array([3], ">u4").tobytes() + b"\0\1\2")
+    with pytest.raises(LabError, match="get it anew"):
+        datasets.load("fashion_mnist")
+
+
+def test_every_download_is_offered_and_pinned():
+    from alexnet_tf.__main__ import GETTABLE
+
+    assert set(GETTABLE) == set(doors.DOWNLOADS)
+    for item in [item for items in doors.DOWNLOADS.values() for item in items]:
+        assert len(item.sha256) == 64
+        assert all(source.startswith("http") for source in item.sources)

@@ -32,6 +32,12 @@ def test_both_ways_equal_the_equation(constants):
     np.testing.assert_allclose(np.asarray(layer._portable(x)), expected, rtol=2e-5, atol=2e-6)
 
 
+def test_whole_numbers_are_taken_as_numbers():
+    layer = LocalResponseNormalization(2, 2.0)
+    x = np.arange(24, dtype="int32").reshape(1, 2, 2, 6)
+    np.testing.assert_allclose(np.asarray(layer(x)), by_hand(x, 2, 2.0, 1e-4, 0.75), rtol=1e-5)
+
+
 def test_bfloat16_keeps_its_type_and_float32_arithmetic():
     x = np.random.default_rng(0).normal(0, 3, (1, 2, 2, 8)).astype("float32")
     layer = LocalResponseNormalization(2, 2.0, dtype="mixed_bfloat16")

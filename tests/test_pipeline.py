@@ -123,6 +123,28 @@ def test_source_b_standardizes_before_it_resizes():
         np.testing.assert_allclose(mine, theirs, atol=1e-4)
 
 
+def test_the_papers_window_is_anywhere_inside_and_the_middle_in_evaluation():
+    ramp = np.broadcast_to(np.arange(20, dtype="uint8")[None, :, None] * 10, (8, 20, 20, 3))
+    preprocess = Preprocess(12, crop_from=20)
+    split = datasets.Split(np.arange(8), np.zeros(8, "int64"), np.ascontiguousarray(ramp))
+    np.testing.assert_allclose(pipeline.arrays(split, preprocess)[:, 0, 0, 0] * 255, 40, atol=1e-3)
+    stream = pipeline.training_stream(split, 2, preprocess, 8, seed=0, augmentations={"crop": 4})
+    corners = np.concatenate([images.numpy()[:, 0, 0, 0] * 25.5 for images, _ in stream.take(20)]).round(3)
+    assert set(corners) == set(range(9))  # every offset from 0 to 8, no padding among them
+
+
+def test_a_wide_photograph_keeps_its_proportions_and_loses_its_sides():
+    wide = np.zeros((1, 10, 30, 3), "uint8")
+    wide[:, :, 10:20] = 255
+    assert np.asarray(Preprocess(8, crop_from=10)(wide)).min() == 1.0
+
+
+def test_mean_color_is_subtracted_from_raw_pixels():
+    grey = np.full((1, 4, 4, 3), 120, "uint8")
+    expected = [120 - 123.68, 120 - 116.779, 120 - 103.939]
+    np.testing.assert_allclose(np.asarray(Preprocess(4, "mean_color")(grey))[0, 0, 0], expected, rtol=1e-5)
+
+
 def test_preprocessing_survives_saving_and_refuses_nonsense(tmp_path):
     layer = Preprocess(24, "per_image", False, "nearest", name="prepare")
     model = keras.Sequential([keras.Input((None, None, 3), dtype="uint8"), layer])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from alexnet_tf import claims, models, printed, recipes
+from alexnet_tf import claims, datasets, models, printed, recipe, recipes
 from alexnet_tf.errors import UsageError
 from alexnet_tf.recipe import BUDGETS, override_hash, parse_value
 from alexnet_tf.recipes import RECIPES
@@ -12,7 +12,7 @@ from alexnet_tf.recipes import RECIPES
 @pytest.mark.parametrize("name", RECIPES)
 def test_the_parameter_count_is_the_networks(name):
     recipe = RECIPES[name]
-    classes = 5 if recipe.dataset == "flowers" else 10
+    classes = {"flowers": 5, "imagenet2012": 1000}.get(recipe.dataset, 10)
     network = models.build(recipe.model, recipe.image_size, classes, **recipe.options)
     assert network.count_params() - models.ARCHITECTURES[recipe.model].uncounted == recipe.parameters
 
@@ -118,3 +118,18 @@ def test_the_tables_of_d_and_e_are_whole():
         shares.append(counts.trace() / 10_000)
     assert shares == [0.7539, 0.7485]
     assert claims.reported("zeng-aug", "paper") == pytest.approx(np.mean(shares))
+
+
+def test_contradictions_are_told():
+    with pytest.raises(UsageError, match="plateau and steps both set the learning rate"):
+        RECIPES["flowers-lrn"].change({"steps": [5, 0.1]})
+    with pytest.raises(UsageError, match=r"crop_from must be a whole number from 224"):
+        RECIPES["imagenet-2012"].change({"crop_from": 200})
+    with pytest.raises(UsageError, match=r"folder of your own needs a slash.*did you mean 'flowers'"):
+        RECIPES["flowers-lrn"].change({"dataset": "flower"})
+    assert RECIPES["flowers-lrn"].change({"dataset": "./photos"}).dataset == "./photos"
+
+
+def test_every_dataset_can_be_loaded_and_every_loader_asked_for():
+    assert set(recipe.DATASETS) == set(datasets.LOADERS)
+    assert set(datasets.WANTED) | {"paintbox", "paintbox-flowers"} == set(datasets.LOADERS)

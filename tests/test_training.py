@@ -252,16 +252,21 @@ def test_the_recorded_rate_is_the_one_that_the_epoch_began_with(tmp_path):
     np.testing.assert_allclose(rates, expected, rtol=1e-5)
 
 
-def test_a_file_that_is_no_image_is_named(tmp_path, monkeypatch):
+def test_a_file_that_is_no_image_is_named_before_or_in_training_or_left_out(tmp_path, monkeypatch):
     from test_datasets import make_folder
 
-    for part in "train", "val":
-        make_folder(tmp_path / "flowers" / part, count=8)
-    (tmp_path / "flowers" / "train" / "cat" / "0.png").write_text("no image")
-    monkeypatch.setenv("ALEXNET_DATA_DIR", str(tmp_path))
-    changes = {"dataset": "flowers", "train_images": None, "epochs": 1, "batch_size": 4}
-    with pytest.raises(LabError, match=r"cat.0\.png can't be read as an image"):
+    make_folder(tmp_path / "photos", count=12)
+    (tmp_path / "photos" / "cat" / "0.png").write_text("no image")
+    changes = {"dataset": str(tmp_path / "photos"), "train_images": None, "epochs": 1, "batch_size": 4}
+    with pytest.raises(LabError, match=r"1 of 24 files .* cat.0\.png.*--skip-damaged"):
         training.train("flowers-lrn", "quick", 0, changes, store=tmp_path / "runs")
+    run = training.train("flowers-lrn", "quick", 0, changes, store=tmp_path / "runs", skip_damaged=True)
+    assert run.record["provenance"]["skipped"] == ["cat/0.png"]
+    assert run.record["images"]["train"] + run.record["images"]["test"] == 23
+    monkeypatch.setattr(datasets, "CHECKED", 0)  # as in a folder of a million
+    datasets._whole.cache_clear()
+    with pytest.raises(LabError, match=r"cat.0\.png can't be read as an image"):
+        training.train("flowers-lrn", "quick", 1, changes, store=tmp_path / "runs")
 
 
 def test_a_folder_of_photographs_trains_and_turns_them_upright(tmp_path, monkeypatch):

@@ -1,0 +1,145 @@
+"""What TensorFlow Datasets prepared, read without TensorFlow: TFRecord files of tf.train.Examples.
+
+Small images of one size are read into memory (`images`). Photographs of many sizes stay where
+they are: `index` names each record's place, ``FILE#OFFSET+LENGTH``, and `encoded` reads one.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alexnet_tf.errors import LabError
+
+_PLACE = re.compile(r"(.+)#(\d+)\+(\d+)")
+
+
+def newest(data_dir: Path, name: str) -> Path | None:
+    """The folder of the newest version of a dataset that is prepared under a data folder."""
+    versions = [path for path in (data_dir / name).glob("*.*.*") if path.is_dir() and any(path.iterdir())]
+    numbered = [path for path in versions if re.fullmatch(r"\d+\.\d+\.\d+", path.name)]
+    return max(numbered, key=lambda path: tuple(map(int, path.name.split("."))), default=None)
+
+
+def records(path: Path) -> Iterator[tuple[int, bytes]]:
+    """The records of a TFRecord file as (offset, content): each has a length and a checksum, its content, another."""
+    with path.open("rb") as file:
+        while head := file.read(12):
+            offset, length = file.tell(), int.from_bytes(head[:8], "little")
+            content = file.read(length + 4)
+            if len(head) < 12 or len(content) < length + 4:
+                raise LabError(f"{path} is truncated: remove its folder and prepare it anew.")
+            yield offset, content[:length]
+
+
+def _fields(message: bytes) -> Iterator[tuple[int, Any]]:
+    """The fields of a protocol buffer as (number, whole number or bytes)."""
+    place = 0
+
+    def varint() -> int:
+        nonlocal place
+        value = shift = 0
+        while True:
+            byte = message[place]
+            place += 1
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                return value
+
+    while place < len(message):
+        key = varint()
+        if key & 7 == 0:
+            yield key >> 3, varint()
+        elif key & 7 == 2:
+            length = varint()
+            place += length
+            yield key >> 3, message[place - length : place]
+        else:
+            raise ValueError(f"a field of wire type {key & 7}, which no example has")
+
+
+def example(message: bytes) -> dict[str, Any]:
+    """A tf.train.Example as name -> its first value, bytes or a whole number."""
+    found: dict[str, Any] = {}
+    for _, features in _fields(message):
+        for _, entry in _fields(features):
+            pair = dict(_fields(entry))
+            for kind, values in _fields(pair[2]):
+                first = next((value for _, value in _fields(values)), b"")
+                packed = kind == 3 and isinstance(first, bytes)  # whole numbers lie in one packed field
+                found[pair[1].decode()] = next(_varints(first)) if packed else first
+    return found
+
+
+def _varints(packed: bytes) -> Iterator[int]:
+    value = shift = 0
+    for byte in packed:
+        value |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            yield value
+            value = shift = 0
+
+
+def _files(folder: Path, part: str) -> list[Path]:
+    """The shards of one part, in order; a set of which one is missing is told."""
+    files = sorted(folder.glob(f"{folder.parent.name}-{part}.tfrecord-*-of-*"))
+    if not files or len(files) != int(files[0].name.rpartition("-of-")[2]):
+        raise LabError(f"{folder} is damaged (it has {len(files)} files of {part}): remove it and prepare it anew.")
+    return files
+
+
+def images(folder: Path, part: str) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.uint8]]:
+    """Ids, labels and RGB images of a part whose images have one size, in the order of the ids."""
+    from PIL import Image
+
+    try:
+        rows = [example(record) for file in _files(folder, part) for _, record in records(file)]
+        pixels = [np.asarray(Image.open(io.BytesIO(row["image"])).convert("RGB")) for row in rows]
+        labels = np.array([row["label"] for row in rows], "int64")
+        numbers = [int(row["id"].decode().rsplit("_", 1)[1]) if "id" in row else i for i, row in enumerate(rows)]
+        ids, stacked = np.array(numbers, "int32"), np.stack(pixels)
+    except (KeyError, ValueError, IndexError, OSError) as error:
+        raise LabError(f"{folder} is damaged ({error}): remove it and prepare it anew.") from error
+    order = ids.argsort()
+    return ids[order], labels[order], stacked[order]
+
+
+def index(folder: Path, part: str) -> tuple[list[str], NDArray[np.int64]]:
+    """The place and the label of each record of a part; its images stay in their files."""
+    places, labels = [], []
+    try:
+        for file in _files(folder, part):
+            for offset, record in records(file):
+                places.append(f"{file}#{offset}+{len(record)}")
+                labels.append(example(record)["label"])
+    except (KeyError, ValueError, IndexError) as error:
+        raise LabError(f"{folder} is damaged ({error}): remove it and prepare it anew.") from error
+    return places, np.array(labels, "int64")
+
+
+def class_names(folder: Path, default: tuple[str, ...]) -> tuple[str, ...]:
+    """The names that the folder lists, or those it is known to have."""
+    listed = folder / "label.labels.txt"
+    return tuple(listed.read_text().split("\n")[: len(default)]) if listed.is_file() else default
+
+
+def is_place(name: str) -> bool:
+    """Whether a name is a record's place and no path of an image file."""
+    return _PLACE.fullmatch(name) is not None
+
+
+def encoded(place: str) -> io.BytesIO:
+    """The image file inside the record that a place names."""
+    found = _PLACE.fullmatch(place)
+    assert found is not None
+    with Path(found[1]).open("rb") as file:
+        file.seek(int(found[2]))
+        return io.BytesIO(example(file.read(int(found[3])))["image"])

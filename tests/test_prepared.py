@@ -1,0 +1,128 @@
+"""What TensorFlow Datasets prepares, made here with its own writer and read both ways."""
+
+import numpy as np
+import pytest
+
+from alexnet_tf import datasets, pipeline, prepared
+from alexnet_tf.errors import LabError
+from alexnet_tf.preprocess import Preprocess
+
+
+@pytest.fixture(autouse=True)
+def data_dir(monkeypatch, tmp_path):
+    monkeypatch.setenv("ALEXNET_DATA_DIR", str(tmp_path / "data"))
+    datasets._whole.cache_clear()
+    yield tmp_path / "data"
+    datasets._whole.cache_clear()
+
+
+def picture(seed, shape):
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype="uint8")
+
+
+def prepare(data_dir, name, parts, shape, labels, encoding="png"):
+    """Write a dataset as `tfds build` does: `parts` is part -> its images; labels are names or a number."""
+    import tensorflow_datasets as tfds
+
+    known = {"names": labels} if isinstance(labels, list) else {"num_classes": labels}
+    features = {
+        "image": tfds.features.Image(shape=shape, encoding_format=encoding),
+        "label": tfds.features.ClassLabel(**known),
+    }
+    rows = {
+        part: [(i, {"image": image, "label": i % 5}) for i, image in enumerate(images)]
+        for part, images in parts.items()
+    }
+    if name == "cifar10":
+        features["id"] = tfds.features.Text()
+        for part, entries in rows.items():
+            for i, row in entries:
+                row["id"] = f"{part}_{len(entries) - i:05}"
+    tfds.dataset_builders.store_as_tfds_dataset(
+        name=name,
+        version="3.0.1",
+        features=tfds.features.FeaturesDict(features),
+        split_datasets=rows,
+        data_dir=data_dir,
+        disable_shuffling=True,
+    )
+    return data_dir / name / "3.0.1"
+
+
+@pytest.mark.parametrize(("name", "channels"), [("cifar10", 3), ("fashion_mnist", 1)])
+def test_small_sets_are_read_the_same_with_and_without_tensorflow(data_dir, monkeypatch, name, channels):
+    shape = (28, 28, channels)
+    images = {"train": [picture(i, shape) for i in range(12)], "test": [picture(i, shape) for i in range(50, 55)]}
+    prepare(data_dir, name, images, shape, 10)
+    through_tfds = datasets.load(name)
+    datasets._whole.cache_clear()
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    monkeypatch.setattr(datasets, "_through_tfds", None)
+    alone = datasets.load(name)
+    assert len(alone.train) == 12
+    for ours, theirs in (alone.train, through_tfds.train), (alone.test, through_tfds.test):
+        np.testing.assert_array_equal(ours.images, theirs.images)
+        np.testing.assert_array_equal(ours.labels, theirs.labels)
+        np.testing.assert_array_equal(ours.ids, theirs.ids)
+    last = images["train"][11 if name == "cifar10" else 0]  # the ids of the made CIFAR-10 count down
+    np.testing.assert_array_equal(alone.train.images[0], np.broadcast_to(last, (28, 28, 3)))
+
+
+def test_photographs_stay_in_their_records(data_dir):
+    images = [picture(i, (20 + i, 30, 3)) for i in range(40)]
+    names = ["dandelion", "daisy", "tulips", "sunflowers", "roses"]
+    prepare(data_dir, "tf_flowers", {"train": images}, (None, None, 3), names)
+    splits = datasets.load("tf_flowers")
+    assert (len(splits.train), len(splits.test), splits.class_names) == (36, 4, tuple(names))
+    assert splits.train.images is None
+    for split in splits.train, splits.test:
+        for place in range(len(split)):
+            number = int(split.ids[place].partition("-")[2])
+            np.testing.assert_array_equal(split.image(place), images[number])
+            assert split.labels[place] == number % 5
+    decoded = pipeline.arrays(splits.test, Preprocess(16))
+    number = int(splits.test.ids[0].partition("-")[2])
+    np.testing.assert_allclose(decoded[0], np.asarray(Preprocess(16)(images[number][None]))[0], atol=1e-5)
+
+
+def test_imagenet_has_its_two_parts_and_the_names_it_lists(data_dir):
+    parts = {part: [picture(i, (40, 50, 3)) for i in range(6)] for part in ("train", "validation")}
+    home = prepare(data_dir, "imagenet2012", parts, (None, None, 3), 1000, "jpeg")
+    splits = datasets.load("imagenet2012")
+    assert (len(splits.train), len(splits.test), splits.classes) == (6, 6, 1000)
+    assert splits.class_names[7] == "class-7"
+    (home / "label.labels.txt").write_text("\n".join(f"n{i:08}" for i in range(1000)) + "\n")
+    datasets._whole.cache_clear()
+    assert datasets.load("imagenet2012").class_names[999] == "n00000999"
+
+
+def test_the_newest_version_is_taken(data_dir):
+    for version in "3.0.1", "3.0.10", "3.0.9", "nonsense.of.ours":
+        (data_dir / "x" / version).mkdir(parents=True)
+        (data_dir / "x" / version / "file").touch()
+    (data_dir / "x" / "9.0.0").mkdir()  # prepared, and then emptied
+    assert prepared.newest(data_dir, "x").name == "3.0.10"
+    assert prepared.newest(data_dir, "y") is None
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "shard"])
+@pytest.mark.parametrize("read", [prepared.images, prepared.index])
+def test_damaged_files_are_told(data_dir, damage, read):
+    home = prepare(data_dir, "cifar10", {"test": [picture(i, (8, 8, 3)) for i in range(4)]}, (8, 8, 3), 10)
+    (file,) = home.glob("*.tfrecord-*")
+    if damage == "cut":
+        file.write_bytes(file.read_bytes()[:-20])
+    elif damage == "empty":
+        file.write_bytes(b"\x05" + b"\0" * 11 + b"\xff" * 9)
+    else:
+        file.rename(str(file).replace("of-00001", "of-00002"))
+    with pytest.raises(LabError, match=r"(truncated|damaged).*prepare it anew"):
+        read(home, "test")
+
+
+@pytest.mark.data
+def test_both_ways_read_the_same_cifar10(monkeypatch):
+    monkeypatch.undo()
+    home = prepared.newest(datasets.data_dir(), "cifar10")
+    for ours, theirs in zip(prepared.images(home, "test"), datasets._through_tfds(home, "test"), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
