@@ -1,6 +1,6 @@
 # A bare `make` prints the targets. Everything runs inside .venv, which any target creates when needed.
 .DEFAULT_GOAL := help
-.PHONY: help setup reports test lint nbval refresh pictures lab clean
+.PHONY: help setup reports test lint nbval refresh pictures bench lab clean
 
 # The first interpreter of a supported version; say PYTHON=... to choose another.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
@@ -42,6 +42,9 @@ pictures: setup  ## Draw the README's two pictures anew
 	@"$(PY)" -c "from alexnet_tf import models, plots, verdicts; \
 	plots.diagram(models.build('alexnet-lrn'), 'AlexNet as source A builds it').savefig('reports/alexnet.png', dpi=90); \
 	plots.scorecard(verdicts.scorecard()).savefig('reports/scorecard.png', dpi=80)"
+
+bench: setup  ## Measure speeds into reports/bench/ (a quiet machine, please)
+	@"$(PY)" -m alexnet_tf.bench
 
 lab: setup  ## Open JupyterLab on the notebooks
 	@"$(PY)" -m jupyterlab --notebook-dir notebooks

@@ -1,0 +1,179 @@
+"""Speed, measured and not believed: interleaved, warmed up, medians, ratios within one run.
+
+``make bench`` runs every part and writes `reports/bench/`: `ratios.json` (name -> median, low, high,
+n), `costs.json` (microseconds an image, likewise) and `conditions.json` (what it was measured on).
+Let nothing else run beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROUNDS = 7
+# Each augmentation at an amount that recipes use; "none" fetches, resizes, standardizes and batches.
+AMOUNTS: dict[str, dict[str, float]] = {
+    "none": {},
+    **{name: {name: amount} for name, amount in {
+        "flip": 0.5, "crop": 4, "shift": 0.2, "zoom": 0.2, "shear": 10.0, "rotation": 15.0, "resized_crop": 0.3,
+        "color": 0.3, "hue": 0.1, "pca": 0.1, "cutout": 16, "mixup": 0.2, "cutmix": 1.0, "randaugment": 9,
+    }.items()},
+    "source A's five": {"shear": 0.2, "zoom": 0.2, "flip": 0.5, "rotation": 15.0, "shift": 0.2},
+}  # fmt: skip
+
+Summary = dict[str, float]
+
+
+def interleaved(sides: Mapping[str, Callable[[], float]], rounds: int = ROUNDS) -> dict[str, np.ndarray]:
+    """Seconds of each side over the rounds; all sides take turns, so that a slow minute hits them alike."""
+    for side in sides.values():
+        side()  # warm up
+    rows = [[side() for side in sides.values()] for _ in range(rounds)]
+    return dict(zip(sides, np.array(rows).T, strict=True))
+
+
+def summary(values: np.ndarray) -> Summary:
+    """The median with the quartiles of some measurements."""
+    low, median, high = np.percentile(values, (25, 50, 75))
+    return {
+        "median": round(float(median), 4),
+        "low": round(float(low), 4),
+        "high": round(float(high), 4),
+        "n": len(values),
+    }
+
+
+def timed(work: Callable[[], Any]) -> Callable[[], float]:
+    """The work as a function that says how long it took."""
+
+    def measure() -> float:
+        began = time.perf_counter()
+        work()
+        return time.perf_counter() - began
+
+    return measure
+
+
+def augmentations(rounds: int = ROUNDS, images: int = 2048, size: int = 64) -> dict[str, dict[str, Summary]]:
+    """Microseconds an image that each augmentation adds to a stream of this size, in batches of 64."""
+    from alexnet_tf import pipeline
+    from alexnet_tf.datasets import Split
+    from alexnet_tf.preprocess import Preprocess
+
+    pixels = np.random.default_rng(0).integers(0, 256, (images, size, size, 3), dtype="uint8")
+    split = Split(np.arange(images, dtype="int32"), np.arange(images) % 10, pixels)
+
+    def drain(amounts: Mapping[str, float]) -> Callable[[], float]:
+        stream = iter(pipeline.training_stream(split, 10, Preprocess(size), 64, seed=0, augmentations=amounts))
+        return timed(lambda: [next(stream) for _ in range(images // 64)])
+
+    seconds = interleaved({name: drain(amounts) for name, amounts in AMOUNTS.items()}, rounds)
+    costs = {
+        name: (taken - (0 if name == "none" else seconds["none"])) / images * 1e6 for name, taken in seconds.items()
+    }
+    return {"costs": {f"augment/{size}px/{name}": summary(cost) for name, cost in costs.items()}}
+
+
+class Worker:
+    """A process with its own backend that runs an epoch whenever it is told to."""
+
+    def __init__(self, backend: str, recipe: str) -> None:
+        environment = {**os.environ, "KERAS_BACKEND": backend}
+        command = [sys.executable, "-m", "alexnet_tf.bench", "--epochs-of", recipe]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        )
+
+    def epoch(self) -> float:
+        """Seconds that an epoch took over there."""
+        assert self.process.stdin
+        assert self.process.stdout
+        self.process.stdin.write("go\n")
+        self.process.stdin.flush()
+        return float(self.process.stdout.readline())
+
+    def close(self) -> None:
+        """Let the process end."""
+        assert self.process.stdin
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def serve_epochs(name: str) -> None:
+    """Train a recipe on the 4,000 paintbox images, an epoch for each line on standard input."""
+    from alexnet_tf import datasets, models, recipes, training
+    from alexnet_tf.optimizers import make_optimizer
+
+    recipe = recipes.get(name).change({"dataset": "paintbox"})
+    splits = datasets.load(recipe.dataset)
+    model = models.build(recipe.model, recipe.image_size, splits.classes, recipe.precision, 0, **recipe.options)
+    model.compile(optimizer=make_optimizer(recipe), loss=training.make_loss(recipe), metrics=["accuracy"])
+    stream = training.streams.training_stream(
+        splits.train, splits.classes, training.make_preprocess(recipe), 128, 0, recipe.augment, True
+    )
+    steps = len(splits.train) // 128
+    for _ in sys.stdin:
+        print(timed(lambda: model.fit(stream, steps_per_epoch=steps, verbose=0, shuffle=False))(), flush=True)
+
+
+def backends(rounds: int = ROUNDS, recipes: tuple[str, ...] = ("int305-cnn", "cifar10-bn64")) -> dict[str, Any]:
+    """Epochs under JAX against epochs under TensorFlow, both on this machine, taking turns."""
+    ratios, costs = {}, {}
+    for recipe in recipes:
+        workers = {backend: Worker(backend, recipe) for backend in ("tensorflow", "jax")}
+        seconds = interleaved({backend: worker.epoch for backend, worker in workers.items()}, rounds)
+        for backend, worker in workers.items():
+            worker.close()
+            costs[f"epoch/{recipe}/{backend}"] = summary(seconds[backend] / (4000 // 128 * 128) * 1e6)
+        ratios[f"epoch/{recipe}/tensorflow-vs-jax"] = summary(seconds["jax"] / seconds["tensorflow"])
+    return {"ratios": ratios, "costs": costs}
+
+
+PARTS: dict[str, Callable[[], dict[str, Any]]] = {"augmentations": augmentations, "backends": backends}
+
+
+def save(folder: Path, part: str, results: Mapping[str, Any]) -> None:
+    """Put the results of a part beside those of the others, with what they were measured on."""
+    from alexnet_tf import provenance
+    from alexnet_tf.runs import write_atomically
+
+    conditions = {"hardware": provenance.hardware(), "versions": provenance.versions(), "commit": provenance.commit()}
+    for name, entries in (*results.items(), ("conditions", {part: conditions})):
+        path = folder / f"{name}.json"
+        known = json.loads(path.read_text()) if path.exists() else {}
+        write_atomically(path, (json.dumps({**known, **entries}, indent=1, sort_keys=True) + "\n").encode())
+
+
+def main() -> None:
+    """Run the parts that are named, or all of them."""
+    parser = argparse.ArgumentParser(prog="alexnet_tf.bench", description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"some of {', '.join(PARTS)} (default: all)")
+    parser.add_argument("--epochs-of", metavar="RECIPE", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.epochs_of:
+        serve_epochs(args.epochs_of)
+        return
+    from alexnet_tf.runs import home
+
+    for part in args.parts:
+        if part not in PARTS:
+            parser.error(f"there is no part {part!r}: choose from {', '.join(PARTS)}")
+    for part in args.parts or PARTS:
+        results = PARTS[part]()
+        save(home() / "reports" / "bench", part, results)
+        for entries in results.values():
+            for name, entry in entries.items():
+                print(f"{name:<45} {entry['median']:>10.3f}  [{entry['low']:.3f}, {entry['high']:.3f}]  n={entry['n']}")
+
+
+if __name__ == "__main__":
+    main()
