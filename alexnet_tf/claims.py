@@ -105,6 +105,14 @@ CLAIMS = (
         "cifar10-simple/accuracy", "A", "535", "79.13 % of the test images after 10 epochs",
         "cifar10-simple", 0.7913,
     ),
+    Claim(
+        "cifar10-resnet18-untrained/accuracy", "A", "364, 540-541", "10 % of the test images, called a trained model's",
+        "cifar10-resnet18-untrained", 0.10, seeds=10,
+    ),
+    Claim(
+        "fashion-bn64/accuracy", "A", "11, 56", "asks whether AlexNet carries over to Fashion-MNIST; no figure",
+        "fashion-bn64", None,
+    ),
     _lab("lab-base", "29", "the standard architecture", 0.70),
     _lab("lab-4conv", "57", "four convolutions", 0.73),
     _lab("lab-3conv", "65", "three convolutions", 0.67),
@@ -167,6 +175,10 @@ DISAGREEMENTS = (
     Disagreement(
         "A", "ResNet-18", "calls it a model that has been trained", "360",
         "replaces its last layer and never trains it; the training below it is of the other network", "540-541, 672",
+    ),
+    Disagreement(
+        "A", "evaluation", "puts the first network into evaluation mode before it is measured", "522",
+        "measures the ResNet-18 in training mode, as it was built, with each batch's own statistics", "540, 576-581",
     ),
     Disagreement(
         "A", "class imbalance", "explains the recall of a class by class imbalance", "378",

@@ -255,6 +255,7 @@ VERDICT_COLORS = {
     "contradicted": RED,
     "no effect": ORANGE,
     "inconclusive": ORANGE,
+    "no figure": "#666666",
     "not run": "#bbbbbb",
 }
 

@@ -108,6 +108,7 @@ class Recipe:
     drop_remainder: bool = False
     keep: str = "last"  # which weights: the last epoch's, or the best monitored accuracy's
     precision: str = "float32"
+    untrained: bool = False  # measured as initialized, after no epoch at all: a diagnosis
     train_images: int | None = None  # None: all of them
     options: Mapping[str, Any] = field(default_factory=dict)  # of the architecture
     given: str = ""  # names of the fields that the source states, separated by spaces
@@ -118,8 +119,9 @@ class Recipe:
         for name, allowed in CHOICES.items():
             choose(f"{name} (recipe {self.name})", getattr(self, name), allowed)
         for name, (kind, low, high) in RANGES.items():
-            _check(name, getattr(self, name), kind, low, high)
-        for name in ("resize_first", "drop_remainder"):
+            none = self.untrained and name == "epochs"
+            _check(name, getattr(self, name), kind, 0 if none else low, 0 if none else high)
+        for name in ("resize_first", "drop_remainder", "untrained"):
             if not isinstance(getattr(self, name), bool):
                 raise UsageError(f"{name} must be true or false; received {getattr(self, name)!r}.")
         for name in ("augment", "options"):

@@ -89,9 +89,11 @@ def judge(claim: Claim, found: Sequence[Run]) -> Verdict:
     """One claim against the runs of the largest budget that has any; quick runs never count."""
     for budget in ("paper", "laptop") if claim.recipe else ():
         ours = _countable(claim.recipe, claim.protocol, budget, found)
-        if claim.rule == "level" and ours and claim.reported is not None:
+        if claim.rule == "level" and ours:
             interval = evaluation.accuracy_interval(ours, claim.best)
-            verdict, why = judge_level(interval, claim.reported, claim.margin)
+            verdict, why = "no figure", "the source asks and reports nothing"
+            if claim.reported is not None:
+                verdict, why = judge_level(interval, claim.reported, claim.margin)
             break
         theirs = _countable(claim.versus, claim.protocol, budget, found) if claim.versus else []
         if {run.record["seed"] for run in ours} & {run.record["seed"] for run in theirs}:

@@ -169,6 +169,16 @@ def test_the_honest_protocol_measures_both_parts(tmp_path):
     assert run.path != runs.locate("cifar10-bn64", "quick", 0, TINY, store=tmp_path).path
 
 
+def test_an_untrained_network_is_measured_as_it_was_built(tmp_path):
+    changes = {"train_images": 20}
+    run = training.train("cifar10-resnet18-untrained", "quick", 0, changes, store=tmp_path)
+    assert run.record["history"] == []
+    assert run.summary()["epochs"] == 0
+    assert 0.0 < run.record["metrics"]["test_accuracy"] < 0.3
+    with pytest.raises(UsageError, match="epochs must be a whole number from 0 to 0"):
+        training.train("cifar10-resnet18-untrained", "quick", 0, {"epochs": 1}, store=tmp_path)
+
+
 def test_overrides_are_checked_before_anything_runs():
     for bad, said in (
         ({"epoch": 3}, "did you mean 'epochs'"),

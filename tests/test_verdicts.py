@@ -1,5 +1,7 @@
 """Each rule of the scorecard, at its edges, and that it is computed from what lies on disk."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -57,6 +59,13 @@ def test_a_claim_follows_its_runs(make_run, tmp_path):
     assert row(GAIN).verdict == "reproduced"
     (base.path / "record.json").unlink()
     assert row(LEVEL).verdict == row(GAIN).verdict == "not run"
+
+
+def test_a_question_without_a_figure_gets_numbers_and_no_verdict(make_run, tmp_path):
+    question = dataclasses.replace(LEVEL, reported=None)
+    make_run("lab-base", np.arange(1000) < 700)
+    row = verdicts.scorecard(tmp_path, [question])[0]
+    assert (row.measured, row.verdict) == (0.7, "no figure")
 
 
 def test_a_smaller_budget_counts_only_while_there_is_none_larger(make_run, tmp_path):
