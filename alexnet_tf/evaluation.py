@@ -66,6 +66,25 @@ def report(labels: NDArray[np.integer], predicted: NDArray[np.integer], class_na
     )
 
 
+def by_class(right: int, of: int = 1000) -> str:
+    """A class's accuracy in source D's form, whole percents cut and not rounded.
+
+    >>> by_class(619)
+    '61% (619/1000)'
+    """
+    return f"{100 * right // of}% ({right}/{of})"
+
+
+def scores(matrix: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Precision, recall and F1 of each class, a row each, from a confusion matrix alone."""
+    from sklearn.metrics import precision_recall_fscore_support
+
+    places = np.arange(len(matrix))
+    labels, answers = np.repeat(places, matrix.sum(axis=1)), np.repeat(np.tile(places, len(matrix)), np.ravel(matrix))
+    found = precision_recall_fscore_support(labels, answers, labels=places, zero_division=0)
+    return np.array(found[:3]).T
+
+
 def binomial_interval(correct: int, total: int) -> Interval:
     """An accuracy with Wilson's interval: what the size of the test set leaves open."""
     found = stats.binomtest(correct, total).proportion_ci(LEVEL, method="wilson")

@@ -142,29 +142,64 @@ def curves(
     return fig
 
 
-@_styled
-def confusion(matrix: NDArray[np.integer], class_names: Sequence[str], title: str) -> Figure:
-    """A confusion matrix as a heat map; the diagonal is right."""
+def _heat(ax: Axes, matrix: NDArray[np.integer], names: Sequence[str], fontsize: int, **kwargs: Any) -> None:
+    """A matrix of counts on an axis, each cell with its number."""
     import seaborn as sns
 
-    side = 1.8 + 0.58 * len(class_names)
-    fig, ax = _figure(side + 1, side)
     sns.heatmap(
         matrix,
         annot=True,
         fmt="d",
-        cmap="Blues",
         cbar=False,
         square=True,
         linewidths=0.5,
-        xticklabels=class_names,
-        yticklabels=class_names,
-        annot_kws={"fontsize": 9},
+        xticklabels=names,
+        yticklabels=names,
+        annot_kws={"fontsize": fontsize},
         ax=ax,
+        **{"cmap": "Blues", **kwargs},
     )
-    ax.set(xlabel="predicted", ylabel="true", title=title)
     ax.tick_params(axis="x", rotation=45)
     ax.tick_params(axis="y", rotation=0)
+
+
+@_styled
+def confusion(matrix: NDArray[np.integer], class_names: Sequence[str], title: str) -> Figure:
+    """A confusion matrix as a heat map; the diagonal is right."""
+    side = 1.8 + 0.58 * len(class_names)
+    fig, ax = _figure(side + 1, side)
+    _heat(ax, matrix, class_names, 9)
+    ax.set(xlabel="predicted", ylabel="true", title=title)
+    return fig
+
+
+@_styled
+def beside(ours: NDArray[np.integer], theirs: NDArray[np.integer], class_names: Sequence[str], title: str) -> Figure:
+    """Two confusion matrices and their difference: red where ours has more."""
+    fig, axes = _figure(15.5, 5.4, columns=3)
+    _heat(axes[0], ours, class_names, 7)
+    _heat(axes[1], theirs, class_names, 7)
+    _heat(axes[2], ours - theirs, class_names, 7, cmap="RdBu_r", center=0)
+    for ax, name in zip(axes, ("ours", "the source's", "ours minus theirs"), strict=True):
+        ax.set(xlabel="predicted", ylabel="true" if name == "ours" else "", title=name)
+    fig.suptitle(title, x=0.01, ha="left", fontsize=12)
+    return fig
+
+
+@_styled
+def pairs(names: Sequence[str], groups: Mapping[str, Sequence[float]], title: str, unit: str) -> Figure:
+    """A row a name with one dot a group; a line joins the dots."""
+    fig, ax = _figure(9, 1.4 + 0.36 * len(names))
+    places = np.arange(len(names))[::-1]
+    values = np.array(list(groups.values()))
+    ax.hlines(places, values.min(axis=0), values.max(axis=0), color="#bbbbbb", zorder=1)
+    marks = ["o", "o", "|", "|"]
+    for number, (group, row) in enumerate(groups.items()):
+        color = (BLUE, ORANGE)[number % 2]
+        ax.scatter(row, places, color=color, marker=marks[number], s=60 if number < 2 else 170, label=group, zorder=2)
+    ax.set_yticks(places, names)
+    ax.set(xlabel=unit, title=title)
+    ax.legend(loc="lower left", fontsize=9, ncols=2)
     return fig
 
 

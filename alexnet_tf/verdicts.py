@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from alexnet_tf import evaluation, recipes, runs
-from alexnet_tf.claims import CLAIMS, Claim
+from alexnet_tf.claims import CLAIMS, Claim, reported
 from alexnet_tf.errors import LabError
 from alexnet_tf.evaluation import Interval
+from alexnet_tf.recipe import PROTOCOLS
 from alexnet_tf.runs import Run
 
 
@@ -29,14 +30,14 @@ class Verdict:
     why: str
 
 
-def judge_level(found: Interval, reported: float, margin: float) -> tuple[str, str]:
+def judge_level(found: Interval, claimed: float, margin: float) -> tuple[str, str]:
     """The rule for "scores a": where the interval lies against a and its margin."""
-    where = f"95 % interval {found.low:.1%} to {found.high:.1%} against {reported:.1%} ± {margin:.1%}"
-    if found.low > reported + margin:
+    where = f"95 % interval {found.low:.1%} to {found.high:.1%} against {claimed:.1%} ± {margin:.1%}"
+    if found.low > claimed + margin:
         return "exceeded", where
-    if found.low >= reported - margin:
+    if found.low >= claimed - margin:
         return "reproduced", where
-    if found.high < reported - margin:
+    if found.high < claimed - margin:
         return "not reproduced", where
     return "inconclusive", where
 
@@ -115,6 +116,53 @@ def scorecard(store: Path | str | None = None, claims: Iterable[Claim] = CLAIMS)
         if run.finished and run.recipe in recipes.RECIPES:
             found.append(run)
     return [judge(claim, found) for claim in claims]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What all seeds of one recipe came to, at one budget and protocol, beside the source's figure."""
+
+    recipe: str
+    source: str
+    budget: str
+    protocol: str
+    reported: float | None
+    found: Interval
+    minutes: float
+    runs: tuple[Run, ...]
+
+
+def results(names: Iterable[str], budget: str | None = None, store: Path | str | None = None) -> list[Result]:
+    """Every recipe named, at every real budget (or at one) and protocol with finished runs."""
+    listed = [run for run in runs.listing(store) if run.finished and run.recipe in recipes.RECIPES]
+    rows = []
+    for name in names:
+        for size in (budget,) if budget else ("laptop", "paper"):
+            for protocol in PROTOCOLS:
+                if ours := _countable(name, protocol, size, listed):
+                    rows.append(_result(name, size, protocol, ours))
+    return rows
+
+
+def _result(name: str, budget: str, protocol: str, ours: Sequence[Run]) -> Result:
+    minutes = sum(run.record["provenance"]["minutes"] for run in ours) / len(ours)
+    found = evaluation.accuracy_interval(ours)
+    return Result(name, recipes.get(name).source, budget, protocol, reported(name, budget), found, minutes, tuple(ours))
+
+
+def results_table(rows: Iterable[Result]) -> str:
+    """Recipe, what its source reports, what we found, and what that took."""
+    lines = [
+        f"{'recipe':<28}{'budget':<8}{'protocol':<10}{'source':>8}{'ours':>9}  {'95 % interval':<19}{'n':>2}{'min':>8}"
+    ]
+    for row in rows:
+        theirs = "-" if row.reported is None else f"{row.reported:.2%}"
+        between = f"[{row.found.low:.2%}, {row.found.high:.2%}]"
+        lines.append(
+            f"{row.recipe:<28}{row.budget:<8}{row.protocol:<10}{theirs:>8}{row.found.mean:>9.2%}  {between:<19}"
+            f"{row.found.n:>2}{row.minutes:>8.1f}"
+        )
+    return "\n".join(lines)
 
 
 def as_rows(verdicts: Iterable[Verdict]) -> list[dict[str, object]]:
