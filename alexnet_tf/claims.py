@@ -202,7 +202,7 @@ DISAGREEMENTS = (
     ),
     Disagreement(
         "B", "sample pictures", "shows a sample of the test images", "511",
-        "shows standardized values cast to uint8, which are no photographs", "159, 511",
+        "shows what its input function puts out, cast to uint8: standardized values, no photographs", "159, 511",
     ),
     Disagreement(
         "C", "fewer convolutions", "fewer convolutions raised the accuracy", "67",

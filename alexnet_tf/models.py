@@ -222,15 +222,22 @@ def zeng(classes: int, width: float = 1.0, dense_units: int = 1024, dropout: flo
 
 
 def alexnet2012(
-    classes: int, groups: int = 2, lrn: bool = True, width: float = 1.0, dense_units: int = 4096, dropout: float = 0.5
+    classes: int,
+    groups: int = 2,
+    lrn: bool = True,
+    width: float = 1.0,
+    dense_units: int = 4096,
+    dropout: float = 0.5,
+    spread: float = 0.01,
 ) -> Layers:
     """The 2012 paper's network, in its two groups or in one tower.
 
     Its 55 x 55 maps need 227 px, or the padding of three pixels that 224 px get here. Weights
-    N(0, 0.01); biases 1 in conv2, conv4, conv5 and the hidden dense layers, which gives ReLUs
-    something to work with from the start.
+    N(0, spread); biases 1 in conv2, conv4, conv5 and the hidden dense layers, which gives ReLUs
+    something to work with from the start. A narrow network needs a larger `spread` than the
+    paper's 0.01, or nothing of the image is left at its end.
     """
-    weights = {"kernel_initializer": keras.initializers.RandomNormal(stddev=0.01)}
+    weights = {"kernel_initializer": keras.initializers.RandomNormal(stddev=spread)}
     one = {**weights, "bias_initializer": "ones"}
 
     def conv(number: int, count: int, size: int, split: bool, **init: Any) -> keras.layers.Layer:

@@ -188,18 +188,17 @@ def beside(ours: NDArray[np.integer], theirs: NDArray[np.integer], class_names: 
 
 @_styled
 def pairs(names: Sequence[str], groups: Mapping[str, Sequence[float]], title: str, unit: str) -> Figure:
-    """A row a name with one dot a group; a line joins the dots."""
+    """A row a name with one dot a group; a line joins the dots to zero."""
     fig, ax = _figure(9, 1.4 + 0.36 * len(names))
     places = np.arange(len(names))[::-1]
-    values = np.array(list(groups.values()))
-    ax.hlines(places, values.min(axis=0), values.max(axis=0), color="#bbbbbb", zorder=1)
-    marks = ["o", "o", "|", "|"]
-    for number, (group, row) in enumerate(groups.items()):
-        color = (BLUE, ORANGE)[number % 2]
-        ax.scatter(row, places, color=color, marker=marks[number], s=60 if number < 2 else 170, label=group, zorder=2)
+    ax.axvline(0, color="#bbbbbb", zorder=1)
+    for (group, values), color, shift in zip(groups.items(), (BLUE, ORANGE), (0.12, -0.12), strict=False):
+        ax.hlines(places + shift, 0, values, color=color, linewidth=1.5, alpha=0.5, zorder=1)
+        ax.scatter(values, places + shift, color=color, s=50, label=group, zorder=2)
     ax.set_yticks(places, names)
     ax.set(xlabel=unit, title=title)
-    ax.legend(loc="lower left", fontsize=9, ncols=2)
+    if len(groups) > 1:
+        ax.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=10)
     return fig
 
 

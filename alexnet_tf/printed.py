@@ -11,6 +11,8 @@ SOURCE_B_LOG = (
     (0.6371, 0.7738, 1.2155, 0.6103), (0.5886, 0.7926, 1.2519, 0.6150),
 )  # fmt: skip
 
+CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
 # Source D, lines 99-108 and 149-158: test images of each class that are right, of 1,000 each, in CIFAR-10's order.
 SOURCE_D_SGD = (762, 853, 619, 449, 697, 628, 801, 813, 792, 785)
 SOURCE_D_ADAM = (787, 840, 662, 487, 744, 661, 851, 731, 841, 826)

@@ -53,6 +53,7 @@ OPTIONS: dict[str, tuple[type, float, float]] = {
     "width": (float, 0.01, 16),
     "dense_units": (int, 1, 65_536),
     "dropout": (float, 0, 0.99),
+    "spread": (float, 1e-6, 10),
     "depth_radius": (int, 0, 1_000),
     "bias": (float, 1e-6, 1e6),
     "alpha": (float, 0, 1e6),

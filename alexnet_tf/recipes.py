@@ -261,7 +261,7 @@ CIFAR10_SIMPLE = Recipe(
     budgets={
         "paper": Budget(minutes=12),
         "laptop": Budget(minutes=12),
-        "quick": Budget(minutes=0.2, changes={**OBJECTS_QUICK, "batch_size": 32}),
+        "quick": Budget(minutes=0.1, changes={**OBJECTS_QUICK, "batch_size": 32, "train_images": 1200, "epochs": 4}),
     },
 )
 
@@ -302,8 +302,16 @@ CIFAR10_RESNET18 = Recipe(
         "paper": Budget(minutes=25),
         "laptop": Budget(minutes=25),
         "quick": Budget(
-            minutes=0.5,
-            changes={**OBJECTS_QUICK, "batch_size": 32, "augment.crop": 2, "optimizer": "adam", "learning_rate": 0.001},
+            minutes=0.2,
+            changes={
+                **OBJECTS_QUICK,
+                "train_images": 800,
+                "epochs": 3,
+                "batch_size": 32,
+                "augment.crop": 2,
+                "optimizer": "adam",
+                "learning_rate": 0.001,
+            },
         ),
     },
 )
@@ -340,6 +348,8 @@ def _int305(name: str, title: str, parameters: int, model: str, given: str, **ow
     if own.get("optimizer") == "adam":
         laptop = {"epochs": 12, "learning_rate": 3e-4}
     small = {} if model == "lenet" else {"options.width": 0.25, "options.dense_units": 256}
+    if own.get("options"):
+        small["options.dropout"] = 0.2
     sizes = {} if model == "lenet" else {"width": 1.0, "dense_units": 4096, "dropout": 0.0}
     quick = {**OBJECTS_QUICK, "batch_size": 32, "optimizer": "adam", "learning_rate": 0.001, **small}
     settings: dict[str, Any] = {"learning_rate": 1e-4, "momentum": 0.9, "epsilon": 1e-8, **own}
@@ -408,9 +418,12 @@ ZENG_AUG = Recipe(
             minutes=0.2,
             changes={
                 **OBJECTS_QUICK,
+                "train_images": 1500,
                 "optimizer": "adam",
                 "learning_rate": 0.001,
                 "options.width": 0.5,
+                "options.dense_units": 256,
+                "options.dropout": 0.2,
                 "batch_size": 32,
             },
         ),
@@ -466,6 +479,8 @@ IMAGENET_2012 = Recipe(
                 "l2": 0.0,
                 "options.width": 0.25,
                 "options.dense_units": 256,
+                "options.dropout": 0.0,
+                "options.spread": 0.05,
             },
         ),
     },

@@ -23,6 +23,12 @@ def test_mean_recall_equals_accuracy_on_a_balanced_set():
     assert (matrix.diagonal() / matrix.sum(axis=1)).mean() == pytest.approx(evaluation.accuracy(LABELS, LOGITS))
 
 
+def test_scores_come_from_the_matrix_alone():
+    found = evaluation.scores(np.array([[3, 1], [2, 4]]))
+    np.testing.assert_allclose(found[0], [3 / 5, 3 / 4, 2 * 3 / (5 + 4)])
+    np.testing.assert_allclose(found[1], [4 / 5, 4 / 6, 2 * 4 / (5 + 6)])
+
+
 def test_probabilities_by_hand():
     np.testing.assert_allclose(evaluation.probabilities(np.array([[0.0, np.log(3)]])), [[0.25, 0.75]])
     np.testing.assert_allclose(evaluation.probabilities(np.array([[0.0, np.log(3)]]), "bce"), [[0.5, 0.75]])

@@ -61,6 +61,9 @@ def test_the_diagram_needs_no_graphviz():
 def test_the_other_figures_are_drawn():
     plots.images([np.zeros((4, 4, 3))] * 3, list("abc"), "three", columns=2)
     plots.confusion(np.eye(3, dtype=int), list("abc"), "right")
+    difference = plots.beside(np.eye(2, dtype=int) * 5, np.eye(2, dtype=int) * 3, list("ab"), "two").axes[2]
+    assert [text.get_text() for text in difference.texts] == ["2", "0", "0", "2"]
+    assert plots.pairs(["a", "b"], {"x": [1, -2], "y": [0, 3]}, "t", "points").axes[0].get_legend() is not None
     plots.effects(["a", "b"], [0.5, 0.6], [0.4, 0.5], [0.6, 0.7], "t", [0.55, None])
     rows = [
         Verdict("x", "A", 0.7, 0.71, 0.7, 0.72, 3, "paper", "reproduced", ""),

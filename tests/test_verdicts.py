@@ -100,3 +100,17 @@ def test_every_claim_has_a_row_with_the_contracts_keys(tmp_path):
     rows = verdicts.as_rows(verdicts.scorecard(tmp_path))
     assert [row["claim"] for row in rows] == [claim.name for claim in CLAIMS]
     assert list(rows[0]) == ["claim", "source", "reported", "measured", "low", "high", "n", "budget", "verdict", "why"]
+
+
+def test_results_stand_beside_their_sources(make_run, tmp_path):
+    for seed in range(3):
+        make_run("cifar10-simple", np.arange(1000) < 790 + seed, seed=seed)
+    make_run("cifar10-simple", np.arange(1000) < 780, protocol="honest")
+    make_run("cifar10-simple", np.arange(1000) < 500, overrides={"epochs": 1})
+    rows = verdicts.results(["cifar10-simple", "zeng-aug"], store=tmp_path)
+    assert [(row.protocol, row.found.n, row.budget) for row in rows] == [("source", 3, "paper"), ("honest", 1, "paper")]
+    assert rows[0].found.mean == pytest.approx(0.791)
+    table = verdicts.results_table(rows).splitlines()
+    assert len(table) == 3
+    assert "79.13%" in table[1]
+    assert "78.00%" in table[2]
