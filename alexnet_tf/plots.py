@@ -179,7 +179,8 @@ def beside(ours: NDArray[np.integer], theirs: NDArray[np.integer], class_names: 
     fig, axes = _figure(15.5, 5.4, columns=3)
     _heat(axes[0], ours, class_names, 7)
     _heat(axes[1], theirs, class_names, 7)
-    _heat(axes[2], ours - theirs, class_names, 7, cmap="RdBu_r", center=0)
+    most = np.abs(ours - theirs).max()
+    _heat(axes[2], ours - theirs, class_names, 7, cmap="RdBu_r", vmin=-most, vmax=most)
     for ax, name in zip(axes, ("ours", "the source's", "ours minus theirs"), strict=True):
         ax.set(xlabel="predicted", ylabel="true" if name == "ours" else "", title=name)
     fig.suptitle(title, x=0.01, ha="left", fontsize=12)

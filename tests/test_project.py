@@ -48,7 +48,7 @@ ALLOWED = {
         "runs",
     },
     "evaluation": {"runs"},
-    "verdicts": {"claims", "evaluation", "recipes", "runs"},
+    "verdicts": {"claims", "evaluation", "recipe", "recipes", "runs"},
     "plots": {"verdicts"},
     "predict": {"datasets", "layers", "preprocess", "runs"},
     "reports": {"recipe", "runs"},
