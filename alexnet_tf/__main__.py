@@ -152,6 +152,16 @@ def _compare(args: argparse.Namespace) -> None:
     print(f"{ours} minus {theirs}: {gap.mean:+.2%} [{gap.low:+.2%}, {gap.high:+.2%}]; the interval {told}.")
 
 
+def _tensorboard(args: argparse.Namespace) -> None:
+    from alexnet_tf.runs import find
+
+    found = [find(name, args.runs) for name in args.names]
+    from alexnet_tf import events
+
+    events.write(found, args.to)
+    print(f"{len(found)} run(s) written. To look at them: pip install tensorboard; tensorboard --logdir {args.to}")
+
+
 def _predict(args: argparse.Namespace) -> None:
     from alexnet_tf.predict import predict
 
@@ -233,6 +243,10 @@ def parser() -> argparse.ArgumentParser:
     compare.add_argument("run", metavar="RUN")
     compare.add_argument("other", metavar="RUN")
     stores(compare)
+    board = command("tensorboard", _tensorboard, "write the curves of runs as TensorBoard's event files")
+    board.add_argument("names", nargs="+", metavar="RUN")
+    board.add_argument("--to", type=Path, required=True, metavar="DIR", help="folder for the event files")
+    stores(board)
     predict = command("predict", _predict, "classify images with a trained run")
     predict.add_argument("images", nargs="+", metavar="IMAGE")
     predict.add_argument("--model", metavar="NAME|PATH", help="a run or a .keras file (default: the newest trained)")

@@ -64,6 +64,7 @@ ALLOWED = {
         "training",
     },
     "bootstrap": set(),
+    "events": {"runs"},
     "errors": set(),
     "quiet": set(),
 }
@@ -88,10 +89,12 @@ def test_imports_follow_the_arrows(path):
 DATA = {"claims", "printed", "recipes"}  # what sources say and what to run: they grow with the sources
 
 
-def test_the_package_stays_small():
-    rooms = [path for path in (ROOT / "alexnet_tf").glob("*.py") if path.stem not in DATA]
-    lines = [line.strip() for path in rooms for line in path.read_text().splitlines()]
-    assert sum(bool(line) and not line.startswith("#") for line in lines) < 4000
+def test_every_room_fits_on_a_few_screens():
+    """The whole grows with the chapters of the laboratory; a room that grows becomes two."""
+    for path in (ROOT / "alexnet_tf").glob("*.py"):
+        lines = [line.strip() for line in path.read_text().splitlines()]
+        count = sum(bool(line) and not line.startswith("#") for line in lines)
+        assert path.stem in DATA or count <= 320, f"{path.name} has {count} lines: split it"
 
 
 def test_the_lock_pins_every_dependency_by_hash_and_names_no_host():
