@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from alexnet_tf.augment import Draw, augment, color_components
-from alexnet_tf.datasets import Split
 from alexnet_tf.errors import LabError
 from alexnet_tf.preprocess import Preprocess
 from alexnet_tf.quiet import keras
+from alexnet_tf.splits import Split
 
 ops = keras.ops
 

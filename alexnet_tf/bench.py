@@ -66,8 +66,8 @@ def timed(work: Callable[[], Any]) -> Callable[[], float]:
 def augmentations(rounds: int = ROUNDS, images: int = 4096, size: int = 64) -> dict[str, dict[str, Summary]]:
     """Microseconds an image that each augmentation adds to a stream of this size, in batches of 64."""
     from alexnet_tf import pipeline
-    from alexnet_tf.datasets import Split
     from alexnet_tf.preprocess import Preprocess
+    from alexnet_tf.splits import Split
 
     pixels = np.random.default_rng(0).integers(0, 256, (images, size, size, 3), dtype="uint8")
     split = Split(np.arange(images, dtype="int32"), np.arange(images) % 10, pixels)

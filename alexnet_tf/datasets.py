@@ -13,12 +13,10 @@ a training. Two protocols:
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -27,103 +25,9 @@ from numpy.typing import NDArray
 
 from alexnet_tf import doors, paintbox, prepared
 from alexnet_tf.errors import LabError, UsageError, choose
+from alexnet_tf.folders import own_folder
 from alexnet_tf.recipe import PROTOCOLS
-
-IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
-HELD_OUT = 0.1
-CHECKED = 20_000  # a folder of more images is not opened file by file before a training
-
-
-@dataclass(frozen=True)
-class Split:
-    """Examples with their ids and labels: images in memory, or the files that hold them."""
-
-    ids: NDArray[np.str_] | NDArray[np.int32]
-    labels: NDArray[np.int64]
-    images: NDArray[np.uint8] | None = None
-    files: tuple[str, ...] = ()  # paths, or places of records (prepared.py)
-
-    def __post_init__(self) -> None:
-        if self.labels.dtype.kind not in "iu":
-            raise LabError(f"Labels must be whole numbers; received {self.labels.dtype}.")
-        if self.images is not None and (self.images.dtype != np.uint8 or self.images.shape[3:] != (3,)):
-            told = f"{self.images.dtype} of shape {self.images.shape}"
-            raise LabError(f"Images must be uint8 of shape (n, height, width, 3), raw and in RGB; received {told}.")
-        held = len(self.files) if self.images is None else len(self.images)
-        if not len(self.ids) == len(self.labels) == held:
-            raise LabError(f"A split needs as many ids and labels as its {held} images; received {len(self.labels)}.")
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def take(self, chosen: NDArray[np.int64] | Sequence[int]) -> Split:
-        """The examples at these places, in this order."""
-        images = None if self.images is None else self.images[chosen]
-        files = tuple(self.files[i] for i in chosen) if self.files else ()
-        return Split(self.ids[chosen], self.labels[chosen], images, files)
-
-    def image(self, place: int) -> NDArray[np.uint8]:
-        """One raw image, decoded if it lies in a file."""
-        return self.images[place] if self.images is not None else read_image(self.files[place])
-
-
-@dataclass(frozen=True)
-class Splits:
-    """What a training sees: `val` is None under the source protocol."""
-
-    train: Split
-    val: Split | None
-    test: Split
-    class_names: tuple[str, ...]
-    skipped: tuple[str, ...] = ()  # damaged files that were left out because that was asked for
-
-    def __post_init__(self) -> None:
-        for split in (self.train, self.val, self.test):
-            if split is not None and len(split) and not 0 <= split.labels.min() <= split.labels.max() < self.classes:
-                low, high = split.labels.min(), split.labels.max()
-                raise LabError(f"Labels must lie from 0 to {self.classes - 1}; received {low} to {high}.")
-
-    @property
-    def classes(self) -> int:
-        """How many classes there are."""
-        return len(self.class_names)
-
-    @property
-    def monitored(self) -> Split:
-        """What the curve of a training is measured on."""
-        return self.test if self.val is None else self.val
-
-    def fingerprint(self) -> str:
-        """A short hash of every label and pixel (or file), so that a record says what it saw."""
-        digest = hashlib.sha256()
-        for split in (self.train, self.val, self.test):
-            if split is None:
-                continue
-            digest.update(np.ascontiguousarray(split.labels).tobytes())
-            if split.images is not None:
-                digest.update(np.ascontiguousarray(split.images).data)
-            for file in split.files:
-                in_record = prepared.is_place(file)  # shards may be terabytes: their places stand for them
-                digest.update(Path(file).name.encode() if in_record else Path(file).read_bytes())
-        return digest.hexdigest()[:16]
-
-
-def read_image(path: str | Path) -> NDArray[np.uint8]:
-    """An image file as upright RGB pixels, whatever its mode."""
-    from PIL import Image, ImageOps, UnidentifiedImageError
-
-    try:
-        with Image.open(prepared.encoded(str(path)) if prepared.is_place(str(path)) else path) as image:
-            upright = ImageOps.exif_transpose(image)
-            if upright.mode.startswith("I"):  # 16 bits a pixel: PIL would cut, not scale
-                upright = Image.fromarray((np.asarray(upright) / 257).clip(0, 255).astype("uint8"))
-            return np.asarray(upright.convert("RGB"))
-    except FileNotFoundError as error:
-        raise LabError(f"There is no image {path}: check the path.") from error
-    except Image.DecompressionBombError as error:
-        raise LabError(f"{path} has too many pixels to be opened safely: make it smaller.") from error
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise LabError(f"{path} can't be read as an image: is it whole, and a JPEG or PNG?") from error
+from alexnet_tf.splits import HELD_OUT, Split, Splits, split_off, stratified
 
 
 def data_dir() -> Path:
@@ -259,7 +163,7 @@ def _records(name: str, parts: tuple[str, ...], class_names: tuple[str, ...]) ->
     for part in parts:
         places, labels = prepared.index(home, part)
         splits.append(Split(np.array([f"{part}-{i}" for i in range(len(labels))]), labels, files=tuple(places)))
-    train, test = splits if len(splits) == 2 else _split_off(splits[0], HELD_OUT)
+    train, test = splits if len(splits) == 2 else split_off(splits[0], HELD_OUT)
     return Splits(train, None, test, prepared.class_names(home, class_names))
 
 
@@ -271,80 +175,6 @@ def _imagenet2012() -> Splits:
     return _records("imagenet2012", ("train", "validation"), tuple(f"class-{i}" for i in range(1000)))
 
 
-def _split_off(split: Split, share: float) -> tuple[Split, Split]:
-    """A split without, and with only, a fixed stratified share of its examples."""
-    held = stratified(split.labels, round(share * len(split)))
-    return split.take(np.setdiff1d(np.arange(len(split)), held)), split.take(held)
-
-
-def own_folder(base: Path, share: float = HELD_OUT, skip_damaged: bool = False) -> Splits:
-    """A folder with ``train`` and ``val`` (or ``test``) inside, or with class folders, of which a share is held out."""
-    parts = [base / name for name in ("val", "test") if (base / name).is_dir()]
-    if not (base / "train").is_dir() or not parts:
-        split, names, skipped = folder(base, skip_damaged)
-        if len(split) * share < len(names):
-            raise LabError(f"{base} has {len(split)} images of {len(names)} classes: too few to hold some out as test.")
-        train, test = _split_off(split, share)
-        return Splits(train, None, test, names, skipped)
-    train, names, skipped = folder(base / "train", skip_damaged)
-    test, test_names, more = folder(parts[0], skip_damaged)
-    if names != test_names:
-        raise LabError(f"{base}/train has the classes {names} and {parts[0]} has {test_names}: make them equal.")
-    return Splits(train, None, test, names, skipped + more)
-
-
-def folder(path: Path | str, skip_damaged: bool = False) -> tuple[Split, tuple[str, ...], tuple[str, ...]]:
-    """A folder of class folders as one split, its class names, and the damaged files that were skipped."""
-    base = Path(path)
-    if not base.is_dir():
-        raise LabError(f"There is no folder {base}: name one that holds a folder of images a class.")
-    names = tuple(sorted(entry.name for entry in base.iterdir() if entry.is_dir() and entry.name[0] != "."))
-    if len(names) < 2:
-        raise LabError(f"{base} has {len(names)} class folder(s): a classifier needs at least two.")
-    files = [
-        [file for file in sorted((base / name).iterdir()) if file.suffix.lower() in IMAGE_ENDINGS and file.is_file()]
-        for name in names
-    ]
-    bad = damaged([file for found in files for file in found])
-    if bad and not skip_damaged:
-        listed = ", ".join(str(file.relative_to(base)) for file in bad[:5]) + (", …" if len(bad) > 5 else "")
-        raise LabError(
-            f"{len(bad)} of {sum(map(len, files))} files in {base} can't be read as images: {listed}. "
-            "Repair or remove them, or leave them out with --skip-damaged."
-        )
-    files = [[file for file in found if file not in set(bad)] for found in files]
-    for name, found in zip(names, files, strict=True):
-        if not found:
-            raise LabError(f"The class folder {base / name} holds no image: fill it or remove it.")
-    flat = [file for found in files for file in found]
-    labels = np.repeat(np.arange(len(names)), [len(found) for found in files])
-    ids = np.array([str(file.relative_to(base)) for file in flat])
-    skipped = tuple(str(file.relative_to(base)) for file in bad)
-    return Split(ids, labels.astype("int64"), files=tuple(map(str, flat))), names, skipped
-
-
-def damaged(files: Sequence[Path]) -> list[Path]:
-    """The files that can't be read as images; each is decoded, small where its format allows."""
-
-    def is_damaged(file: Path) -> bool:
-        from PIL import Image
-
-        try:
-            with Image.open(file) as image:
-                image.draft("RGB", (32, 32))
-                image.load()
-        except PermissionError:
-            raise
-        except Exception:  # whatever a hostile file makes its decoder raise
-            return True
-        return False
-
-    if len(files) > CHECKED:
-        return []
-    with ThreadPoolExecutor() as pool:
-        return [file for file, bad in zip(files, pool.map(is_damaged, files), strict=True) if bad]
-
-
 LOADERS: dict[str, Callable[[], Splits]] = {
     "cifar10": _cifar10,
     "fashion_mnist": _fashion_mnist,
@@ -354,16 +184,6 @@ LOADERS: dict[str, Callable[[], Splits]] = {
     "paintbox": _paintbox,
     "paintbox-flowers": _paintbox_flowers,
 }
-
-
-def stratified(labels: NDArray[np.int64], count: int, seed: int = 0) -> NDArray[np.int64]:
-    """Places of `count` examples with the classes in proportion, fixed by the seed alone."""
-    rng = np.random.default_rng(seed)
-    rank = np.empty(len(labels))
-    for label in np.unique(labels):
-        members = rng.permutation(np.flatnonzero(labels == label))
-        rank[members] = (np.arange(len(members)) + 0.5) / len(members)
-    return np.sort(np.argsort(rank, kind="stable")[:count])
 
 
 @lru_cache(maxsize=3)
@@ -384,7 +204,7 @@ def load(name: str, protocol: str = "source", train_images: int | None = None, s
     whole = _whole(name, data_dir(), skip_damaged)
     train, val = whole.train, whole.val
     if protocol == "honest":
-        train, val = _split_off(train, HELD_OUT)
+        train, val = split_off(train, HELD_OUT)
     if train_images is not None:
         if not 1 <= train_images <= len(train):
             raise LabError(f"train_images must lie between 1 and {len(train)} for {name}; received {train_images}.")

@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from alexnet_tf.augment import augment, color_components
-from alexnet_tf.datasets import Split, read_image
 from alexnet_tf.errors import LabError
 from alexnet_tf.preprocess import Preprocess
+from alexnet_tf.splits import Split, read_image
 
 import tensorflow as tf  # isort: skip  (after Keras, which loads it quietly)
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from alexnet_tf import runs
-from alexnet_tf.datasets import read_image
 from alexnet_tf.errors import LabError
+from alexnet_tf.splits import read_image
 
 
 def find_model(name: str | None, store: Path | str | None = None) -> tuple[Path, list[str]]:

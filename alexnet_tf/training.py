@@ -28,6 +28,7 @@ from alexnet_tf.preprocess import Preprocess
 from alexnet_tf.quiet import keras
 from alexnet_tf.recipe import Recipe, choose_budget
 from alexnet_tf.runs import Run, write_atomically
+from alexnet_tf.splits import Split, Splits
 
 if keras.backend.backend() == "tensorflow":
     from alexnet_tf import pipeline as streams
@@ -139,7 +140,7 @@ def _marked(recipe: Recipe, budget: str, overrides: Mapping[str, Any]) -> dict[s
     return marked
 
 
-def fit(run: Run, recipe: Recipe, splits: datasets.Splits, seed: int, begun: dict[str, Any]) -> keras.Sequential:
+def fit(run: Run, recipe: Recipe, splits: Splits, seed: int, begun: dict[str, Any]) -> keras.Sequential:
     """Train, saving each epoch, and return the network with the weights that the recipe keeps."""
     classes = len(splits.class_names)
     steps = steps_per_epoch(len(splits.train), recipe.batch_size, recipe.drop_remainder)
@@ -204,7 +205,7 @@ def _fit_or_tell(model: keras.Sequential, stream: Any, **settings: Any) -> None:
         raise
 
 
-def logits_of(model: keras.Model, split: datasets.Split, classes: int, preprocess: Preprocess) -> np.ndarray:
+def logits_of(model: keras.Model, split: Split, classes: int, preprocess: Preprocess) -> np.ndarray:
     """The network's outputs for every example of a split, in order."""
     return np.asarray(model.predict(streams.evaluation_stream(split, classes, preprocess), verbose=0), "float32")
 
@@ -218,7 +219,7 @@ def exported(model: keras.Sequential, preprocess: Preprocess, recipe: Recipe) ->
     return keras.Sequential([keras.Input((None, None, 3), dtype="uint8", name="image"), preprocess, bare, tail])
 
 
-def _finish(run: Run, recipe: Recipe, splits: datasets.Splits, model: keras.Sequential, begun: dict[str, Any]) -> None:
+def _finish(run: Run, recipe: Recipe, splits: Splits, model: keras.Sequential, begun: dict[str, Any]) -> None:
     """Measure the kept weights once, save the model for use, and write the record last."""
     classes, preprocess = len(splits.class_names), make_preprocess(recipe)
     outputs: dict[str, np.ndarray] = {}

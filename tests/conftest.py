@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from alexnet_tf import datasets, recipes, runs
+from alexnet_tf.splits import Split, Splits
 
 TINY = {"train_images": 48, "epochs": 2, "batch_size": 16, "options.width": 0.05, "options.dense_units": 8}
 
@@ -30,9 +31,9 @@ def tiny_splits():
 
     def split(count):
         images = rng.integers(0, 256, (count, 32, 32, 3), dtype="uint8")
-        return datasets.Split(np.arange(count).astype("int32"), np.arange(count) % 3, images)
+        return Split(np.arange(count).astype("int32"), np.arange(count) % 3, images)
 
-    return datasets.Splits(split(40), None, split(20), ("a", "b", "c"))
+    return Splits(split(40), None, split(20), ("a", "b", "c"))
 
 
 @pytest.fixture

@@ -10,11 +10,12 @@ import pytest
 PREPARE = """
 import sys, json
 import numpy as np
-from alexnet_tf import arrays, datasets
+from alexnet_tf import arrays
+from alexnet_tf.splits import Split
 from alexnet_tf.preprocess import Preprocess
 rng = np.random.default_rng(0)
 images = rng.integers(0, 256, (40, 16, 16, 3), dtype="uint8")
-split = datasets.Split(np.arange(40), np.arange(40) % 4, images)
+split = Split(np.arange(40), np.arange(40) % 4, images)
 amounts = {"flip": 0.5, "crop": 2, "cutout": 4, "color": 0.3, "mixup": 0.2}
 def stream(**more):
     return arrays.training_stream(split, 4, Preprocess(16), 12, 1, **{"augmentations": amounts, **more})
@@ -79,7 +80,7 @@ print(json.dumps({{
 def test_images_in_files_are_told():
     said = in_jax("""
 from alexnet_tf.errors import LabError
-files = datasets.Split(np.arange(1), np.zeros(1, "int64"), files=("x.png",))
+files = Split(np.arange(1), np.zeros(1, "int64"), files=("x.png",))
 try:
     next(arrays.training_stream(files, 2, Preprocess(16), 1, 0))
 except LabError as error:

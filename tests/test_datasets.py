@@ -6,6 +6,8 @@ from PIL import Image
 
 from alexnet_tf import datasets
 from alexnet_tf.errors import LabError, UsageError
+from alexnet_tf.folders import folder
+from alexnet_tf.splits import Split, Splits, read_image
 
 
 def make_folder(base, classes=("cat", "dog"), count=3):
@@ -40,9 +42,7 @@ def test_the_fingerprint_sees_every_pixel():
     splits = datasets.load("paintbox", train_images=50)
     changed = splits.train.images.copy()
     changed[7, 3, 3, 0] ^= 1
-    other = datasets.Splits(
-        datasets.Split(splits.train.ids, splits.train.labels, changed), None, splits.test, splits.class_names
-    )
+    other = Splits(Split(splits.train.ids, splits.train.labels, changed), None, splits.test, splits.class_names)
     assert splits.fingerprint() != other.fingerprint()
     assert splits.fingerprint() == datasets.load("paintbox", train_images=50).fingerprint()
 
@@ -63,7 +63,7 @@ def test_missing_data_are_an_error_with_the_remedy(name, tmp_path, monkeypatch):
 
 
 def test_a_folder_of_class_folders(tmp_path):
-    split, names, skipped = datasets.folder(make_folder(tmp_path))
+    split, names, skipped = folder(make_folder(tmp_path))
     assert (names, skipped) == (("cat", "dog"), ())
     assert split.labels.tolist() == [0, 0, 0, 1, 1, 1]
     assert split.image(1).shape == (30, 21, 3)
@@ -72,12 +72,12 @@ def test_a_folder_of_class_folders(tmp_path):
 
 def test_odd_folders_are_told(tmp_path):
     with pytest.raises(LabError, match="There is no folder"):
-        datasets.folder(tmp_path / "nowhere")
+        folder(tmp_path / "nowhere")
     with pytest.raises(LabError, match="1 class folder"):
-        datasets.folder(make_folder(tmp_path / "one", classes=("cat",)))
+        folder(make_folder(tmp_path / "one", classes=("cat",)))
     (make_folder(tmp_path / "two") / "empty").mkdir()
     with pytest.raises(LabError, match="empty holds no image"):
-        datasets.folder(tmp_path / "two")
+        folder(tmp_path / "two")
 
 
 def spoil(base):
@@ -97,13 +97,13 @@ def test_damaged_files_are_named_and_counted_and_skipped_only_when_asked(tmp_pat
     base = spoil(make_folder(tmp_path / "photos"))
     with pytest.raises(LabError, match=r"6 of 13 files .* cat/cut\.png, .*, ….*--skip-damaged"):
         datasets.load(f"{base}")
-    split, _, skipped = datasets.folder(base, skip_damaged=True)
+    split, _, skipped = folder(base, skip_damaged=True)
     assert (len(split), len(skipped)) == (7, 6)
     assert all(split.image(place).shape[2] == 3 for place in range(7))
     for file in (base / "cat").glob("?.png"):
         file.unlink()
     with pytest.raises(LabError, match="cat holds no image"):
-        datasets.folder(base, skip_damaged=True)
+        folder(base, skip_damaged=True)
 
 
 def test_skipping_is_for_folders(tmp_path):
@@ -137,20 +137,20 @@ def test_a_folder_without_permission_is_told(tmp_path, as_nobody):
 
 def test_labels_and_pixels_are_checked():
     ids, images = np.arange(4), np.zeros((4, 8, 8, 3), "uint8")
-    whole = datasets.Split(ids, np.array([0, 1, 2, 3]), images)
+    whole = Split(ids, np.array([0, 1, 2, 3]), images)
     with pytest.raises(LabError, match="from 0 to 2; received 0 to 3"):
-        datasets.Splits(whole, None, whole, ("a", "b", "c"))
-    minus = datasets.Split(ids, np.array([0, 1, 2, -1]), images)
+        Splits(whole, None, whole, ("a", "b", "c"))
+    minus = Split(ids, np.array([0, 1, 2, -1]), images)
     with pytest.raises(LabError, match="received -1 to 2"):
-        datasets.Splits(whole, None, minus, ("a", "b", "c", "d"))
+        Splits(whole, None, minus, ("a", "b", "c", "d"))
     with pytest.raises(LabError, match=r"whole numbers; received float64"):
-        datasets.Split(ids, np.zeros(4), images)
+        Split(ids, np.zeros(4), images)
     with pytest.raises(LabError, match=r"uint8 .* received float32"):
-        datasets.Split(ids, np.arange(4), images.astype("float32"))
+        Split(ids, np.arange(4), images.astype("float32"))
     with pytest.raises(LabError, match=r"in RGB; received uint8 of shape \(4, 8, 8, 1\)"):
-        datasets.Split(ids, np.arange(4), images[..., :1])
+        Split(ids, np.arange(4), images[..., :1])
     with pytest.raises(LabError, match=r"4 images; received 3"):
-        datasets.Split(ids, np.arange(3), images)
+        Split(ids, np.arange(3), images)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (20_000, 3), (1, 500)])
@@ -160,7 +160,7 @@ def test_images_of_any_size_are_taken(tmp_path, size):
 
     base = make_folder(tmp_path)
     Image.new("RGB", size, (200, 100, 0)).save(base / "cat" / "odd.png")
-    split, _, _ = datasets.folder(base)
+    split, _, _ = folder(base)
     for preprocess in Preprocess(16), Preprocess(16, crop_from=20):
         images = pipeline.arrays(split, preprocess)
         np.testing.assert_allclose(images[split.ids.tolist().index("cat/odd.png"), 8, 8], [200 / 255, 100 / 255, 0])
@@ -170,26 +170,26 @@ def test_images_of_any_size_are_taken(tmp_path, size):
 def test_images_of_any_mode_become_rgb(mode, tmp_path):
     path = tmp_path / ("x.tiff" if mode == "CMYK" else "x.png")
     Image.new(mode, (7, 5)).save(path)
-    assert datasets.read_image(path).shape == (5, 7, 3)
+    assert read_image(path).shape == (5, 7, 3)
 
 
 def test_photographs_are_turned_upright(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6  # a quarter turn
     Image.new("RGB", (7, 5)).save(tmp_path / "x.jpg", exif=exif)
-    assert datasets.read_image(tmp_path / "x.jpg").shape == (7, 5, 3)
+    assert read_image(tmp_path / "x.jpg").shape == (7, 5, 3)
 
 
 def test_sixteen_bits_are_scaled_not_cut(tmp_path):
     Image.fromarray(np.full((4, 4), 32896, "uint16")).save(tmp_path / "x.png")
-    assert set(datasets.read_image(tmp_path / "x.png").ravel()) == {128}
+    assert set(read_image(tmp_path / "x.png").ravel()) == {128}
 
 
 def test_a_bomb_is_not_opened(tmp_path, monkeypatch):
     Image.new("L", (100, 100)).save(tmp_path / "x.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
     with pytest.raises(LabError, match="too many pixels"):
-        datasets.read_image(tmp_path / "x.png")
+        read_image(tmp_path / "x.png")
 
 
 def test_a_damaged_cifar10_is_told(tmp_path, monkeypatch):
@@ -205,9 +205,9 @@ def test_a_damaged_cifar10_is_told(tmp_path, monkeypatch):
 def test_what_is_no_image_is_told(tmp_path):
     (tmp_path / "x.jpg").write_text("no image")
     with pytest.raises(LabError, match="can't be read as an image"):
-        datasets.read_image(tmp_path / "x.jpg")
+        read_image(tmp_path / "x.jpg")
     with pytest.raises(LabError, match="There is no image"):
-        datasets.read_image(tmp_path / "y.jpg")
+        read_image(tmp_path / "y.jpg")
 
 
 @pytest.mark.data

@@ -5,10 +5,11 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from alexnet_tf import datasets, pipeline
+from alexnet_tf import pipeline
 from alexnet_tf.errors import LabError, UsageError
 from alexnet_tf.preprocess import Preprocess
 from alexnet_tf.quiet import keras
+from alexnet_tf.splits import Split
 
 AMOUNTS = {
     "flip": 0.5,
@@ -90,8 +91,8 @@ def test_files_give_the_same_stream_as_their_pixels(tmp_path):
     files = [str(tmp_path / f"{i}.png") for i in range(6)]
     for file, picture in zip(files, pixels, strict=True):
         Image.fromarray(picture).save(file)
-    on_disk = datasets.Split(np.arange(6), np.arange(6) % 2, files=tuple(files))
-    in_memory = datasets.Split(np.arange(6), np.arange(6) % 2, pixels)
+    on_disk = Split(np.arange(6), np.arange(6) % 2, files=tuple(files))
+    in_memory = Split(np.arange(6), np.arange(6) % 2, pixels)
     for preprocess in Preprocess(16), Preprocess(16, interpolation="nearest"):
         np.testing.assert_allclose(
             pipeline.arrays(on_disk, preprocess), pipeline.arrays(in_memory, preprocess), atol=1e-5
@@ -126,7 +127,7 @@ def test_source_b_standardizes_before_it_resizes():
 def test_the_papers_window_is_anywhere_inside_and_the_middle_in_evaluation():
     ramp = np.broadcast_to(np.arange(20, dtype="uint8")[None, :, None] * 10, (8, 20, 20, 3))
     preprocess = Preprocess(12, crop_from=20)
-    split = datasets.Split(np.arange(8), np.zeros(8, "int64"), np.ascontiguousarray(ramp))
+    split = Split(np.arange(8), np.zeros(8, "int64"), np.ascontiguousarray(ramp))
     np.testing.assert_allclose(pipeline.arrays(split, preprocess)[:, 0, 0, 0] * 255, 40, atol=1e-3)
     stream = pipeline.training_stream(split, 2, preprocess, 8, seed=0, augmentations={"crop": 4})
     corners = np.concatenate([images.numpy()[:, 0, 0, 0] * 25.5 for images, _ in stream.take(20)]).round(3)

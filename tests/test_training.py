@@ -9,6 +9,7 @@ from conftest import TINY
 from alexnet_tf import callbacks, datasets, optimizers, predict, recipes, runs, training
 from alexnet_tf.errors import LabError, UsageError
 from alexnet_tf.quiet import keras
+from alexnet_tf.splits import Split, read_image
 
 
 def train(store, name="cifar10-bn64", seed=0, **changes):
@@ -273,7 +274,7 @@ def test_a_file_that_is_no_image_is_named_before_or_in_training_or_left_out(tmp_
     run = training.train("flowers-lrn", "quick", 0, changes, store=tmp_path / "runs", skip_damaged=True)
     assert run.record["provenance"]["skipped"] == ["cat/0.png"]
     assert run.record["images"]["train"] + run.record["images"]["test"] == 23
-    monkeypatch.setattr(datasets, "CHECKED", 0)  # as in a folder of a million
+    monkeypatch.setattr("alexnet_tf.folders.CHECKED", 0)  # as in a folder of a million
     datasets._whole.cache_clear()
     with pytest.raises(LabError, match=r"cat.0\.png can't be read as an image"):
         training.train("flowers-lrn", "quick", 1, changes, store=tmp_path / "runs")
@@ -294,7 +295,7 @@ def test_a_folder_of_photographs_trains_and_turns_them_upright(tmp_path, monkeyp
     changes = {"dataset": "flowers", "train_images": None, "epochs": 1, "batch_size": 4}
     run = training.train("flowers-lrn", "quick", 0, changes, store=tmp_path / "runs")
     place = int(np.flatnonzero(run.outputs["test_ids"] == "cat/turned.jpg")[0])
-    shown = np.asarray(predict.load(run.weights)(datasets.read_image(tmp_path / "flowers/val/cat/turned.jpg")[None]))
+    shown = np.asarray(predict.load(run.weights)(read_image(tmp_path / "flowers/val/cat/turned.jpg")[None]))
     logits = run.outputs["test_logits"][place].astype("float64")
     np.testing.assert_allclose(shown[0], np.exp(logits) / np.exp(logits).sum(), atol=5e-3)
 
@@ -306,7 +307,7 @@ def test_files_must_be_resized_first(tmp_path):
     from alexnet_tf.preprocess import Preprocess
 
     Image.new("RGB", (8, 8)).save(tmp_path / "x.png")
-    split = datasets.Split(np.arange(1), np.zeros(1, "int64"), files=(str(tmp_path / "x.png"),))
+    split = Split(np.arange(1), np.zeros(1, "int64"), files=(str(tmp_path / "x.png"),))
     with pytest.raises(LabError, match="resized first"):
         pipeline.evaluation_stream(split, 2, Preprocess(8, resize_first=False))
 

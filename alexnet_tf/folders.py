@@ -1,0 +1,83 @@
+"""Folders of images: a class a folder, as users and data sets keep them; damaged files are counted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from alexnet_tf.errors import LabError
+from alexnet_tf.splits import HELD_OUT, Split, Splits, split_off
+
+IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
+CHECKED = 20_000  # a folder of more images is not opened file by file before a training
+
+
+def own_folder(base: Path, share: float = HELD_OUT, skip_damaged: bool = False) -> Splits:
+    """A folder with ``train`` and ``val`` (or ``test``) inside, or with class folders, of which a share is held out."""
+    parts = [base / name for name in ("val", "test") if (base / name).is_dir()]
+    if not (base / "train").is_dir() or not parts:
+        split, names, skipped = folder(base, skip_damaged)
+        if len(split) * share < len(names):
+            raise LabError(f"{base} has {len(split)} images of {len(names)} classes: too few to hold some out as test.")
+        train, test = split_off(split, share)
+        return Splits(train, None, test, names, skipped)
+    train, names, skipped = folder(base / "train", skip_damaged)
+    test, test_names, more = folder(parts[0], skip_damaged)
+    if names != test_names:
+        raise LabError(f"{base}/train has the classes {names} and {parts[0]} has {test_names}: make them equal.")
+    return Splits(train, None, test, names, skipped + more)
+
+
+def folder(path: Path | str, skip_damaged: bool = False) -> tuple[Split, tuple[str, ...], tuple[str, ...]]:
+    """A folder of class folders as one split, its class names, and the damaged files that were skipped."""
+    base = Path(path)
+    if not base.is_dir():
+        raise LabError(f"There is no folder {base}: name one that holds a folder of images a class.")
+    names = tuple(sorted(entry.name for entry in base.iterdir() if entry.is_dir() and entry.name[0] != "."))
+    if len(names) < 2:
+        raise LabError(f"{base} has {len(names)} class folder(s): a classifier needs at least two.")
+    files = [
+        [file for file in sorted((base / name).iterdir()) if file.suffix.lower() in IMAGE_ENDINGS and file.is_file()]
+        for name in names
+    ]
+    bad = damaged([file for found in files for file in found])
+    if bad and not skip_damaged:
+        listed = ", ".join(str(file.relative_to(base)) for file in bad[:5]) + (", …" if len(bad) > 5 else "")
+        raise LabError(
+            f"{len(bad)} of {sum(map(len, files))} files in {base} can't be read as images: {listed}. "
+            "Repair or remove them, or leave them out with --skip-damaged."
+        )
+    files = [[file for file in found if file not in set(bad)] for found in files]
+    for name, found in zip(names, files, strict=True):
+        if not found:
+            raise LabError(f"The class folder {base / name} holds no image: fill it or remove it.")
+    flat = [file for found in files for file in found]
+    labels = np.repeat(np.arange(len(names)), [len(found) for found in files])
+    ids = np.array([str(file.relative_to(base)) for file in flat])
+    skipped = tuple(str(file.relative_to(base)) for file in bad)
+    return Split(ids, labels.astype("int64"), files=tuple(map(str, flat))), names, skipped
+
+
+def damaged(files: Sequence[Path]) -> list[Path]:
+    """The files that can't be read as images; each is decoded, small where its format allows."""
+
+    def is_damaged(file: Path) -> bool:
+        from PIL import Image
+
+        try:
+            with Image.open(file) as image:
+                image.draft("RGB", (32, 32))
+                image.load()
+        except PermissionError:
+            raise
+        except Exception:  # whatever a hostile file makes its decoder raise
+            return True
+        return False
+
+    if len(files) > CHECKED:
+        return []
+    with ThreadPoolExecutor() as pool:
+        return [file for file, bad in zip(files, pool.map(is_damaged, files), strict=True) if bad]

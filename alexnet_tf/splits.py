@@ -1,0 +1,124 @@
+"""Examples with labels: what a dataset is made of, and how a fixed part of it is held out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alexnet_tf import prepared
+from alexnet_tf.errors import LabError
+
+HELD_OUT = 0.1  # the share of examples that is held out where nothing says otherwise
+
+
+def read_image(path: str | Path) -> NDArray[np.uint8]:
+    """An image file as upright RGB pixels, whatever its mode."""
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    try:
+        with Image.open(prepared.encoded(str(path)) if prepared.is_place(str(path)) else path) as image:
+            upright = ImageOps.exif_transpose(image)
+            if upright.mode.startswith("I"):  # 16 bits a pixel: PIL would cut, not scale
+                upright = Image.fromarray((np.asarray(upright) / 257).clip(0, 255).astype("uint8"))
+            return np.asarray(upright.convert("RGB"))
+    except FileNotFoundError as error:
+        raise LabError(f"There is no image {path}: check the path.") from error
+    except Image.DecompressionBombError as error:
+        raise LabError(f"{path} has too many pixels to be opened safely: make it smaller.") from error
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        raise LabError(f"{path} can't be read as an image: is it whole, and a JPEG or PNG?") from error
+
+
+@dataclass(frozen=True)
+class Split:
+    """Examples with their ids and labels: images in memory, or the files that hold them."""
+
+    ids: NDArray[np.str_] | NDArray[np.int32]
+    labels: NDArray[np.int64]
+    images: NDArray[np.uint8] | None = None
+    files: tuple[str, ...] = ()  # paths, or places of records (prepared.py)
+
+    def __post_init__(self) -> None:
+        if self.labels.dtype.kind not in "iu":
+            raise LabError(f"Labels must be whole numbers; received {self.labels.dtype}.")
+        if self.images is not None and (self.images.dtype != np.uint8 or self.images.shape[3:] != (3,)):
+            told = f"{self.images.dtype} of shape {self.images.shape}"
+            raise LabError(f"Images must be uint8 of shape (n, height, width, 3), raw and in RGB; received {told}.")
+        held = len(self.files) if self.images is None else len(self.images)
+        if not len(self.ids) == len(self.labels) == held:
+            raise LabError(f"A split needs as many ids and labels as its {held} images; received {len(self.labels)}.")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, chosen: NDArray[np.int64] | Sequence[int]) -> Split:
+        """The examples at these places, in this order."""
+        images = None if self.images is None else self.images[chosen]
+        files = tuple(self.files[i] for i in chosen) if self.files else ()
+        return Split(self.ids[chosen], self.labels[chosen], images, files)
+
+    def image(self, place: int) -> NDArray[np.uint8]:
+        """One raw image, decoded if it lies in a file."""
+        return self.images[place] if self.images is not None else read_image(self.files[place])
+
+
+@dataclass(frozen=True)
+class Splits:
+    """What a training sees: `val` is None under the source protocol."""
+
+    train: Split
+    val: Split | None
+    test: Split
+    class_names: tuple[str, ...]
+    skipped: tuple[str, ...] = ()  # damaged files that were left out because that was asked for
+
+    def __post_init__(self) -> None:
+        for split in (self.train, self.val, self.test):
+            if split is not None and len(split) and not 0 <= split.labels.min() <= split.labels.max() < self.classes:
+                low, high = split.labels.min(), split.labels.max()
+                raise LabError(f"Labels must lie from 0 to {self.classes - 1}; received {low} to {high}.")
+
+    @property
+    def classes(self) -> int:
+        """How many classes there are."""
+        return len(self.class_names)
+
+    @property
+    def monitored(self) -> Split:
+        """What the curve of a training is measured on."""
+        return self.test if self.val is None else self.val
+
+    def fingerprint(self) -> str:
+        """A short hash of every label and pixel (or file), so that a record says what it saw."""
+        digest = hashlib.sha256()
+        for split in (self.train, self.val, self.test):
+            if split is None:
+                continue
+            digest.update(np.ascontiguousarray(split.labels).tobytes())
+            if split.images is not None:
+                digest.update(np.ascontiguousarray(split.images).data)
+            for file in split.files:
+                in_record = prepared.is_place(file)  # shards may be terabytes: their places stand for them
+                digest.update(Path(file).name.encode() if in_record else Path(file).read_bytes())
+        return digest.hexdigest()[:16]
+
+
+def stratified(labels: NDArray[np.int64], count: int, seed: int = 0) -> NDArray[np.int64]:
+    """Places of `count` examples with the classes in proportion, fixed by the seed alone."""
+    rng = np.random.default_rng(seed)
+    rank = np.empty(len(labels))
+    for label in np.unique(labels):
+        members = rng.permutation(np.flatnonzero(labels == label))
+        rank[members] = (np.arange(len(members)) + 0.5) / len(members)
+    return np.sort(np.argsort(rank, kind="stable")[:count])
+
+
+def split_off(split: Split, share: float) -> tuple[Split, Split]:
+    """A split without, and with only, a fixed stratified share of its examples."""
+    held = stratified(split.labels, round(share * len(split)))
+    return split.take(np.setdiff1d(np.arange(len(split)), held)), split.take(held)
