@@ -135,7 +135,10 @@ class Recipe:
             if name in OPTIONS:
                 _check(f"options.{name}", value, *OPTIONS[name])
         if not isinstance(self.dataset, str) or "/" not in self.dataset:
-            choose("dataset (a folder of your own needs a slash, as ./photos)", str(self.dataset), DATASETS)
+            try:
+                choose("dataset", str(self.dataset), DATASETS)
+            except UsageError as error:
+                raise UsageError(f"{error} A folder of your own needs a slash, as ./photos.") from None
         if self.train_images is not None:
             _check("train_images", self.train_images, int, 1, 10**8)
         if self.crop_from is not None:
