@@ -36,7 +36,7 @@ nbval: setup  ## Notebook regression tests alone: every kept output must come ou
 	@"$(PY)" -m pytest -c tests/nbval.ini --rootdir . notebooks
 
 refresh: setup  ## Execute the notebooks and keep the outputs that nbval compares
-	@"$(PY)" tests/refresh_notebooks.py
+	@"$(PY)" tests/refresh_notebooks.py $(ONLY)
 
 pictures: setup  ## Draw the README's two pictures anew
 	@"$(PY)" -c "from alexnet_tf import models, plots, verdicts; \

@@ -1,8 +1,9 @@
 """Execute the notebooks and keep the outputs that the regression tests compare, no others.
 
-Run ``make refresh`` after editing a notebook, and read the difference before committing it.
+Run ``make refresh [ONLY=NAME,…]`` after editing a notebook, and read the difference before committing it.
 """
 
+import sys
 from pathlib import Path
 
 import nbformat
@@ -29,8 +30,10 @@ def strip(notebook):
     }
 
 
-def main():
+def main(only=""):
     for path in sorted(FOLDER.glob("[0-9]*.ipynb")):
+        if only and path.stem not in only.split(","):
+            continue
         notebook = nbformat.read(path, as_version=4)
         NotebookClient(notebook, timeout=900, kernel_name="python3", resources={"metadata": {"path": FOLDER}}).execute()
         strip(notebook)
@@ -39,4 +42,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])
