@@ -33,10 +33,10 @@ lint: setup  ## Lint, format and type checks alone
 	@"$(PY)" -m mypy
 
 nbval: setup  ## Notebook regression tests alone: every kept output must come out again
-	@"$(PY)" -m pytest -c tests/nbval.ini --rootdir . notebooks
+	@ALEXNET_HEADLESS=1 "$(PY)" -m pytest -c tests/nbval.ini --rootdir . notebooks
 
 refresh: setup  ## Execute the notebooks and keep the outputs that nbval compares
-	@"$(PY)" tests/refresh_notebooks.py $(ONLY)
+	@ALEXNET_HEADLESS=1 "$(PY)" tests/refresh_notebooks.py $(ONLY)
 
 pictures: setup  ## Draw the README's two pictures anew
 	@"$(PY)" -c "from alexnet_tf import models, plots, verdicts; \

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import keras
 
+    from alexnet_tf.trust import Reliability
     from alexnet_tf.verdicts import Verdict
 
 P = ParamSpec("P")
@@ -139,6 +140,53 @@ def curves(
                 top = left.get_ylim()[1]
                 left.text(after["epoch"], top, "rate cut", color=GREEN, rotation=90, va="top", ha="right", fontsize=8)
     fig.suptitle(title, x=0.01, ha="left", fontsize=12)
+    return fig
+
+
+@_styled
+def heat(pictures: Sequence[NDArray[Any]], maps: Mapping[str, Sequence[NDArray[Any]]], title: str) -> Figure:
+    """A row a picture, a column a method: the picture, then each map over it, bright where the answer rests."""
+    fig, axes = _figure(1.7 * (len(maps) + 1), 1.7 * len(pictures) + 0.5, len(maps) + 1, len(pictures))
+    for row, picture in zip(np.atleast_2d(axes), range(len(pictures)), strict=True):
+        for ax in row:
+            ax.axis("off")
+        row[0].imshow(pictures[picture])
+        for ax, (name, found) in zip(row[1:], maps.items(), strict=True):
+            ax.imshow(np.asarray(pictures[picture]).mean(axis=2), cmap="gray")
+            ax.imshow(np.asarray(found[picture], "float32"), cmap="inferno", alpha=0.65, vmin=0, vmax=1)
+            if picture == 0:
+                ax.set_title(name, fontsize=9, loc="center")
+    fig.suptitle(title, x=0.01, ha="left", fontsize=12)
+    return fig
+
+
+@_styled
+def reliability(diagrams: Mapping[str, Reliability], title: str) -> Figure:
+    """How often right against how sure, a panel a network; bubbles grow with the number of images."""
+    fig, axes = _figure(4.6 * len(diagrams), 4.4, columns=len(diagrams))
+    for ax, (name, found) in zip(np.atleast_1d(axes), diagrams.items(), strict=True):
+        ax.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1)
+        ax.plot(found.confidence, found.accuracy, color=BLUE, linewidth=1)
+        ax.scatter(
+            found.confidence, found.accuracy, s=10 + 300 * found.count / found.count.sum(), color=BLUE, alpha=0.7
+        )
+        ax.set(xlim=(0, 1.03), ylim=(0, 1.03), xlabel="how sure", ylabel="how often right", title=name)
+    fig.suptitle(title, x=0.01, ha="left", fontsize=12)
+    return fig
+
+
+@_styled
+def plane(points: NDArray[np.floating], labels: NDArray[np.integer], names: Sequence[str], title: str) -> Figure:
+    """Points of several classes, each class named at its middle."""
+    fig, ax = _figure(8, 6)
+    palette = plt.get_cmap("tab10")
+    for label, name in enumerate(names):
+        own = points[labels == label]
+        ax.scatter(own[:, 0], own[:, 1], s=9, color=palette(label % 10), alpha=0.6)
+        middle = np.median(own, axis=0)
+        box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 1.5}
+        ax.text(*middle, name, ha="center", va="center", fontsize=10, weight="bold", bbox=box)
+    ax.set(xticks=[], yticks=[], title=title)
     return fig
 
 
@@ -267,15 +315,16 @@ def effects(
 
 
 @_styled
-def lines(series: Mapping[str, Sequence[float]], title: str, x: str, y: str) -> Figure:
-    """Several curves over their places, each named at its end."""
+def lines(series: Mapping[str, Sequence[float]], title: str, x: str, y: str, first: int = 1) -> Figure:
+    """Several curves over their places, counted from `first`, each named at its end."""
     fig, ax = _figure(9, 4.8)
     ends = {}
     for number, (name, values) in enumerate(series.items()):
         color = SERIES[number % len(SERIES)]
-        ax.plot(range(1, len(values) + 1), values, color=color, linestyle=["-", "--", ":"][number // len(SERIES) % 3])
-        ends[name] = (len(values), values[-1], color)
-    longest = max(map(len, series.values()))
+        places = range(first, first + len(values))
+        ax.plot(places, values, color=color, linestyle=["-", "--", ":"][number // len(SERIES) % 3])
+        ends[name] = (places[-1], values[-1], color)
+    longest = first + max(map(len, series.values())) - 1
     ax.set(xlabel=x, ylabel=y, title=title)
     _epochs(ax, longest)
     ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))

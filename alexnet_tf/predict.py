@@ -32,14 +32,20 @@ def find_model(name: str | None, store: Path | str | None = None) -> tuple[Path,
                 "No trained model is here: train one first, for example 'python -m alexnet_tf train cifar10-bn64'."
             )
         run = max(trained, key=lambda run: run.weights.stat().st_mtime)
-    if not run.weights.exists():
-        minutes, budget = run.record["provenance"]["minutes"], run.record["budget"]
-        raise LabError(
-            f"The weights of {run} are not here: 'train {run.recipe} --budget {budget} --fresh' makes them again, "
-            f"in about {minutes:.0f} minutes."
-        )
+    weights = weights_of(run)
     print(f"using {run}", file=sys.stderr)
-    return run.weights, run.record["class_names"]
+    return weights, run.record["class_names"]
+
+
+def weights_of(run: runs.Run) -> Path:
+    """The saved network of a run, or a sentence that says how to make it again."""
+    if not run.weights.exists():
+        minutes, budget, seed = run.record["provenance"]["minutes"], run.record["budget"], run.record["seed"]
+        raise LabError(
+            f"The weights of {run} are not here: 'train {run.recipe} --budget {budget} --seed {seed} --fresh' makes "
+            f"them again, in about {minutes:.0f} minutes."
+        )
+    return run.weights
 
 
 def load(path: Path) -> Any:

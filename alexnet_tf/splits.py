@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from alexnet_tf.errors import LabError
 HELD_OUT = 0.1  # the share of examples that is held out where nothing says otherwise
 
 
-def read_image(path: str | Path) -> NDArray[np.uint8]:
+def read_image(path: str | Path | io.BytesIO) -> NDArray[np.uint8]:
     """An image file as upright RGB pixels, whatever its mode."""
     from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -61,6 +62,13 @@ class Split:
         images = None if self.images is None else self.images[chosen]
         files = tuple(self.files[i] for i in chosen) if self.files else ()
         return Split(self.ids[chosen], self.labels[chosen], images, files)
+
+    @property
+    def pixels(self) -> NDArray[np.uint8]:
+        """The images in memory, for what needs them all at once."""
+        if self.images is None:
+            raise LabError("This needs images of one size in memory, and these lie in files of their own sizes.")
+        return self.images
 
     def image(self, place: int) -> NDArray[np.uint8]:
         """One raw image, decoded if it lies in a file."""

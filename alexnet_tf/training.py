@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import shutil
 import sys
 import time
 from collections.abc import Mapping
@@ -235,6 +236,7 @@ def _finish(run: Run, recipe: Recipe, splits: Splits, model: keras.Sequential, b
         metrics[f"{part}_loss"] = float(make_loss(recipe)(one_hot, logits))
     content = io.BytesIO()
     np.savez_compressed(content, **outputs)  # type: ignore[arg-type]
+    shutil.rmtree(run.path / "measurements", ignore_errors=True)  # of the weights that are being replaced
     write_atomically(run.path / "outputs.npz", content.getvalue())
     run.scratch.mkdir(parents=True, exist_ok=True)
     partial = run.weights.with_name("part.keras")

@@ -1,0 +1,261 @@
+"""What a network has learned, and why it answers as it does: arrays out, nothing drawn.
+
+Everything works on the network for use that a run saves: `parts` takes it apart into its
+preprocessing and its bare network. A map says, pixel by pixel, how much of the answer rests
+there; `deletion` and `randomized` ask whether it means anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alexnet_tf.errors import LabError, choose
+from alexnet_tf.preprocess import Preprocess
+from alexnet_tf.quiet import keras
+
+ops = keras.ops
+Images = NDArray[np.uint8]
+Maps = NDArray[np.float32]
+
+
+def parts(model: keras.Sequential) -> tuple[keras.layers.Layer, keras.Sequential]:
+    """The preprocessing and the bare network, from prepared images to logits, of a saved model."""
+    inner = [layer for layer in model.layers if isinstance(layer, keras.Sequential)]
+    if len(inner) != 1:
+        raise LabError("This model was not saved by a training of this laboratory: its network can't be found.")
+    return model.layers[model.layers.index(inner[0]) - 1], inner[0]
+
+
+def _layer(network: keras.Sequential, name: str) -> int:
+    names = [layer.name for layer in network.layers]
+    return names.index(choose("layer", name, names))
+
+
+def _through(layers: Sequence[keras.layers.Layer], x: Any) -> Any:
+    for layer in layers:
+        x = layer(x, training=False)
+    return x
+
+
+# --- What it has learned --------------------------------------------------------------------------
+
+
+def filters(network: keras.Sequential) -> NDArray[np.float32]:
+    """The kernels of the first convolution as small pictures, each stretched from 0 to 1."""
+    first = next(layer for layer in network.layers if isinstance(layer, keras.layers.Conv2D))
+    kernels = np.moveaxis(np.asarray(first.kernel, "float32"), -1, 0)
+    low, high = (edge(kernels, axis=(1, 2, 3), keepdims=True) for edge in (np.min, np.max))
+    return (kernels - low) / np.maximum(high - low, 1e-12)
+
+
+def activations(model: keras.Sequential, images: Images, layers: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+    """What each of some layers puts out for some raw images."""
+    prepare, network = parts(model)
+    x, found = prepare(images), {}
+    wanted = {_layer(network, name): name for name in layers}
+    for place in range(max(wanted) + 1):
+        x = network.layers[place](x, training=False)
+        if place in wanted:
+            found[wanted[place]] = np.asarray(x, "float32")
+    return found
+
+
+def embeddings(model: keras.Sequential, images: Images, layer: str = "fc7", batch: int = 250) -> NDArray[np.float32]:
+    """A layer's answer to each image as one row."""
+    rows = [activations(model, images[i : i + batch], [layer])[layer] for i in range(0, len(images), batch)]
+    return np.concatenate([row.reshape(len(row), -1) for row in rows])
+
+
+def neighbours(known: NDArray[np.floating], asked: NDArray[np.floating], count: int = 5) -> NDArray[np.int64]:
+    """The places of the nearest rows of `known` for each row of `asked`, by the angle between them."""
+    from sklearn.neighbors import NearestNeighbors
+
+    return NearestNeighbors(n_neighbors=count, metric="cosine").fit(known).kneighbors(asked, return_distance=False)
+
+
+def plane(rows: NDArray[np.floating], seed: int = 0) -> NDArray[np.float32]:
+    """Rows of many numbers as points in a plane, neighbours kept together (t-SNE after 30 principal components)."""
+    from sklearn.decomposition import PCA
+    from sklearn.manifold import TSNE
+
+    few = PCA(min(30, *rows.shape), random_state=seed).fit_transform(rows)
+    perplexity = min(30.0, (len(rows) - 1) / 3)
+    return TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(few).astype("float32")
+
+
+# --- Why this answer ------------------------------------------------------------------------------
+
+
+def _gradient(score: Callable[[Any], Any], x: Any) -> NDArray[np.float32]:
+    """The derivative of a score by its input, on whatever backend computes."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            value = score(x)
+        return np.asarray(tape.gradient(value, x), "float32")
+    if backend == "jax":
+        import jax
+
+        return np.asarray(jax.grad(score)(x), "float32")
+    x = x.detach().clone().requires_grad_()
+    score(x).backward()
+    return np.asarray(x.grad.cpu(), "float32")
+
+
+def _logit(layers: Sequence[keras.layers.Layer], classes: NDArray[np.integer]) -> Callable[[Any], Any]:
+    """The sum of each image's logit for its class: images don't mix, so its gradient is each image's own."""
+
+    def score(x: Any) -> Any:
+        logits = ops.cast(_through(layers, x), "float32")
+        return ops.sum(logits * np.eye(logits.shape[-1], dtype="float32")[classes])
+
+    return score
+
+
+def _unit(maps: NDArray[np.floating]) -> Maps:
+    """Each map from 0 to 1; one that is zero everywhere stays zero."""
+    highest = maps.max(axis=(1, 2), keepdims=True)
+    return np.divide(maps, highest, out=np.zeros_like(maps), where=highest > 0).astype("float32")
+
+
+def _enlarged(maps: NDArray[np.floating], size: int) -> NDArray[np.float32]:
+    return np.asarray(ops.image.resize(maps[..., None].astype("float32"), (size, size)))[..., 0]
+
+
+def gradcam(model: keras.Sequential, images: Images, classes: NDArray[np.integer], layer: str = "conv5") -> Maps:
+    """Grad-CAM (Selvaraju et al., 2017): a layer's maps, weighted by how much the class's logit rests on each."""
+    prepare, network = parts(model)
+    place = _layer(network, layer) + 1
+    maps = _through(network.layers[:place], prepare(images))
+    slopes = _gradient(_logit(network.layers[place:], classes), maps)
+    weights = slopes.mean(axis=(1, 2), keepdims=True)
+    found = np.maximum((np.asarray(maps, "float32") * weights).sum(axis=-1), 0)
+    return _unit(_enlarged(found, images.shape[1]))
+
+
+def integrated_gradients(
+    model: keras.Sequential, images: Images, classes: NDArray[np.integer], steps: int = 16
+) -> Maps:
+    """Integrated gradients (Sundararajan et al., 2017) from each image's mean colour to the image."""
+    prepare, network = parts(model)
+    whole = np.asarray(prepare(images), "float32")
+    start = np.broadcast_to(whole.mean(axis=(1, 2), keepdims=True), whole.shape)
+    total = np.zeros_like(whole)
+    for share in (np.arange(steps) + 0.5) / steps:
+        on_the_way = ops.convert_to_tensor((start + share * (whole - start)).astype("float32"))
+        total += _gradient(_logit(network.layers, classes), on_the_way) / steps
+    return _unit(_enlarged(np.abs((whole - start) * total).sum(axis=-1), images.shape[1]))
+
+
+def beliefs(model: keras.Sequential, images: Images, classes: NDArray[np.integer], batch: int = 250) -> Maps:
+    """How probable the network finds each image's class."""
+    found = [np.asarray(model(images[i : i + batch], training=False)) for i in range(0, len(images), batch)]
+    return np.concatenate(found)[np.arange(len(images)), classes].astype("float32")
+
+
+def occlusion(
+    model: keras.Sequential, images: Images, classes: NDArray[np.integer], window: int = 8, step: int = 4
+) -> Maps:
+    """How much of the class's probability is lost when a grey square hides each part (Zeiler and Fergus, 2014)."""
+    size = images.shape[1]
+    whole, loss, seen = beliefs(model, images, classes), np.zeros(images.shape[:3]), np.zeros((size, size))
+    corners = [(y, x) for y in range(0, size - window + 1, step) for x in range(0, size - window + 1, step)]
+    for y, x in corners:
+        hidden = images.copy()
+        hidden[:, y : y + window, x : x + window] = images.mean(axis=(1, 2), keepdims=True).astype("uint8")
+        loss[:, y : y + window, x : x + window] += (whole - beliefs(model, hidden, classes))[:, None, None]
+        seen[y : y + window, x : x + window] += 1
+    return _unit(np.maximum(loss / np.maximum(seen, 1), 0))
+
+
+def shapley(model: keras.Sequential, images: Images, classes: NDArray[np.integer], evaluations: int = 200) -> Maps:
+    """SHAP's partition explainer (Lundberg and Lee, 2017), which sees only pixels in and probabilities out."""
+    import shap
+
+    grey = np.broadcast_to(images.mean(axis=(0, 1, 2)), images.shape[1:])
+    masker = shap.maskers.Image(grey, images.shape[1:])
+    explainer = shap.Explainer(
+        lambda pixels: np.asarray(model(np.asarray(pixels).astype("uint8"), training=False)), masker
+    )
+    found = explainer(images, max_evals=evaluations, batch_size=50, silent=True).values
+    own = found[np.arange(len(images)), ..., classes].sum(axis=-1)
+    return _unit(np.maximum(own, 0))
+
+
+METHODS: dict[str, Callable[..., Maps]] = {
+    "Grad-CAM": gradcam,
+    "integrated gradients": integrated_gradients,
+    "occlusion": occlusion,
+    "SHAP": shapley,
+}
+
+
+# --- Does a map mean anything? --------------------------------------------------------------------
+
+
+def spotlight(size: int = 32, corner: int = 8) -> keras.Sequential:
+    """A network whose reason is known: it answers 1 when its top left corner is bright, and sees nothing else."""
+    network = keras.Sequential(
+        [
+            keras.Input((size, size, 3)),
+            keras.layers.Conv2D(1, 1, name="conv5"),
+            keras.layers.Flatten(),
+            keras.layers.Dense(2, name="fc8"),
+        ]
+    )
+    lit = np.zeros((size, size))
+    lit[:corner, :corner] = 8 / corner**2
+    network.set_weights(
+        [
+            np.full((1, 1, 3, 1), 1 / 3),
+            np.zeros(1),
+            np.stack([np.zeros(size**2), lit.ravel()], axis=1),
+            np.array([4.0, 0.0]),
+        ]
+    )
+    image = keras.Input((None, None, 3), dtype="uint8")
+    return keras.Sequential([image, Preprocess(size), network, keras.layers.Activation("softmax")])
+
+
+def randomized(model: keras.Sequential, seed: int = 0) -> keras.Sequential:
+    """The same network with the weights of a newborn one: its maps should look like nothing learned."""
+    fresh = keras.models.clone_model(model)
+    keras.utils.set_random_seed(seed)
+    _, network = parts(fresh)
+    network.set_weights(keras.Sequential.from_config(network.get_config()).get_weights())
+    return fresh
+
+
+def likeness(ours: Maps, theirs: Maps) -> NDArray[np.float64]:
+    """The rank correlation of each pair of maps: 1 for the same order of pixels, 0 for unrelated ones."""
+    from scipy.stats import spearmanr
+
+    rows = [
+        spearmanr(a.ravel(), b.ravel()).statistic if a.std() and b.std() else 0.0
+        for a, b in zip(ours, theirs, strict=True)
+    ]
+    return np.array(rows)
+
+
+def deletion(
+    model: keras.Sequential, images: Images, classes: NDArray[np.integer], maps: Maps, steps: int = 10
+) -> NDArray[np.float32]:
+    """The class's probability as the pixels of highest value take the image's mean colour, a row an image.
+
+    A map that means something makes it fall fast: the smaller the mean of a row, the better.
+    """
+    noise = np.random.default_rng(0).random(maps.shape) * 1e-6  # equal values fall in no order
+    order = np.argsort(-(maps + noise).reshape(len(maps), -1), axis=1)
+    flat = images.reshape(len(images), -1, 3).copy()
+    mean, rows = images.mean(axis=(1, 2)).astype("uint8"), [beliefs(model, images, classes)]
+    for places in np.array_split(order, steps, axis=1):
+        np.put_along_axis(flat, places[..., None], mean[:, None], axis=1)
+        rows.append(beliefs(model, flat.reshape(images.shape), classes))
+    return np.stack(rows, axis=1)

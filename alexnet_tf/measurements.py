@@ -1,0 +1,127 @@
+"""What needs a run's weights is measured while they exist and kept beside the run as small arrays."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alexnet_tf import predict
+from alexnet_tf.runs import Run, read_arrays, write_atomically
+from alexnet_tf.splits import Splits, stratified
+
+if TYPE_CHECKING:
+    from alexnet_tf.corruptions import Spoilt
+
+Arrays = dict[str, np.ndarray]
+
+
+def measured(run: Run, name: str, compute: Callable[[Any], Arrays]) -> Arrays:
+    """The arrays of one measurement: read if they were kept, else computed from the weights and kept.
+
+    Where the weights are gone, the error says which command makes them again.
+    """
+    file = run.path / "measurements" / f"{name}.npz"
+    if file.exists():
+        return read_arrays(file, f"The measurement {name} of {run}")
+    arrays = compute(predict.load(predict.weights_of(run)))
+    content = io.BytesIO()
+    np.savez_compressed(content, **arrays)  # type: ignore[arg-type]
+    write_atomically(file, content.getvalue())
+    return arrays
+
+
+def inside(run: Run, splits: Splits, tested: int = 32, mapped: int = 1000) -> Arrays:
+    """What `05_inside_alexnet` shows: filters, neighbours, a plane of the test images, maps and their checks."""
+    from alexnet_tf import interpret
+
+    def compute(model: Any) -> Arrays:
+        known = splits.train.take(stratified(splits.train.labels, min(2000, len(splits.train))))
+        asked = splits.test.take(np.arange(min(mapped, len(splits.test))))
+        few = asked.take(np.arange(tested))
+        features, theirs = (interpret.embeddings(model, part.pixels) for part in (asked, known))
+        pixels, their_pixels = (part.pixels.reshape(len(part), -1) / 255 - 0.5 for part in (asked, known))
+        _, network = interpret.parts(model)
+        found: Arrays = {
+            "filters": interpret.filters(network).astype("float16"),
+            "known_ids": known.ids,
+            "near_by_features": interpret.neighbours(theirs, features[:8]),
+            "near_by_pixels": interpret.neighbours(their_pixels, pixels[:8]),
+            "agree_by_features": known.labels[interpret.neighbours(theirs, features)] == asked.labels[:, None],
+            "agree_by_pixels": known.labels[interpret.neighbours(their_pixels, pixels)] == asked.labels[:, None],
+            "plane": interpret.plane(features),
+            "plane_labels": asked.labels,
+        }
+        strongest = interpret.activations(model, asked.pixels, ["conv5"])["conv5"].max(axis=(1, 2))
+        units = np.argsort(-strongest.max(axis=0))[:6]
+        found["units"] = units
+        found["exciting"] = np.argsort(-strongest[:, units], axis=0)[:8].T
+        newborn = interpret.randomized(model)
+        chance = np.random.default_rng(0).random(few.pixels.shape[:3]).astype("float32")
+        found["deletion random"] = interpret.deletion(model, few.pixels, few.labels, chance)
+        for name, method in interpret.METHODS.items():
+            maps = method(model, few.pixels, few.labels)
+            found[f"map {name}"] = maps[:8].astype("float16")
+            found[f"deletion {name}"] = interpret.deletion(model, few.pixels, few.labels, maps)
+            found[f"likeness {name}"] = interpret.likeness(maps, method(newborn, few.pixels, few.labels))
+        return found
+
+    return measured(run, "inside", compute)
+
+
+def corrupted(run: Run, spoilt: Spoilt) -> Arrays:
+    """The accuracy on the images of a split, as they are and under each corruption at each severity."""
+    from alexnet_tf import corruptions
+
+    def compute(model: Any) -> Arrays:
+        def accuracy(images: NDArray[np.uint8]) -> float:
+            return float((model.predict(images, verbose=0).argmax(axis=1) == spoilt.split.labels).mean())
+
+        kinds, severities = list(corruptions.CORRUPTIONS), corruptions.SEVERITIES
+        rates = [[accuracy(spoilt.images[kind, severity]) for severity in severities] for kind in kinds]
+        clean = accuracy(spoilt.split.pixels)
+        return {"kinds": np.array(kinds), "rates": np.array(rates), "clean": np.array(clean)}
+
+    return measured(run, "corruptions", compute)
+
+
+def strangers(run: Run, kinds: Mapping[str, NDArray[np.uint8]]) -> Arrays:
+    """The network's logits for images of kinds that it was never taught."""
+    from alexnet_tf import interpret
+
+    def compute(model: Any) -> Arrays:
+        prepare, network = interpret.parts(model)
+        return {
+            name: np.asarray(network.predict(np.asarray(prepare(images)), verbose=0), "float16")
+            for name, images in kinds.items()
+        }
+
+    return measured(run, "strangers", compute)
+
+
+def twins(run: Run, splits: Splits) -> Arrays:
+    """For each test image its nearest training image in the last hidden layer: which, how near, of which label."""
+    from sklearn.preprocessing import normalize
+
+    from alexnet_tf import interpret
+
+    def compute(model: Any) -> Arrays:
+        known, asked = (normalize(interpret.embeddings(model, part.pixels)) for part in (splits.train, splits.test))
+        nearest, likeness = [], []
+        for start in range(0, len(asked), 500):
+            cosines = asked[start : start + 500] @ known.T
+            nearest.append(cosines.argmax(axis=1))
+            likeness.append(cosines.max(axis=1))
+        places = np.concatenate(nearest)
+        apart = splits.test.pixels.astype("float32") - splits.train.pixels[places]
+        return {
+            "nearest": places.astype("int32"),
+            "likeness": np.concatenate(likeness).astype("float16"),
+            "pixels_apart": np.sqrt((apart**2).mean(axis=(1, 2, 3))).astype("float16"),
+            "same_label": splits.train.labels[places] == splits.test.labels,
+        }
+
+    return measured(run, "twins", compute)

@@ -1,0 +1,58 @@
+"""An interactive look at one image and one layer, for JupyterLab; a still picture where nobody can click."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from alexnet_tf import interpret, plots
+from alexnet_tf.splits import read_image
+
+
+def still(model: Any, image: np.ndarray, names: Sequence[str], layer: str) -> Any:
+    """The image, its Grad-CAM at a layer, and the three most probable classes."""
+    belief = np.asarray(model(image[None], training=False))[0]
+    best = np.argsort(belief)[::-1][:3]
+    size = min(image.shape[:2])  # maps are square, as the network's input is
+    top, left = ((side - size) // 2 for side in image.shape[:2])
+    square = image[top : top + size, left : left + size]
+    found = interpret.gradcam(model, square[None], best[:1], layer)
+    said = ", ".join(f"{names[i]} {belief[i]:.0%}" for i in best)
+    return plots.heat([square], {f"Grad-CAM at {layer}": list(found)}, said)
+
+
+def explore(model: Any, images: Sequence[np.ndarray], names: Sequence[str], layers: Sequence[str]) -> Any:
+    """Choose or upload an image, choose a layer, and see the answer at once.
+
+    Where ALEXNET_HEADLESS is set, as `make reports` and `make test` do, a still example is drawn instead.
+    """
+    if os.environ.get("ALEXNET_HEADLESS"):
+        return still(model, images[0], names, layers[-1])
+    import ipywidgets
+    from IPython.display import display
+
+    which = ipywidgets.Dropdown(options=[(f"image {i}", i) for i in range(len(images))], description="image")
+    own = ipywidgets.FileUpload(accept="image/*", description="or your own")
+    where = ipywidgets.Dropdown(options=list(layers), value=layers[-1], description="layer")
+    output = ipywidgets.Output()
+
+    def draw(_: Any = None) -> None:
+        image = read_image(io.BytesIO(own.value[0]["content"])) if own.value else images[which.value]
+        with output:
+            output.clear_output(wait=True)
+            display(still(model, image, names, where.value))
+            plots.plt.close("all")
+
+    def choose_again(_: Any) -> None:
+        own.value = ()
+        draw()
+
+    which.observe(choose_again, "value")
+    own.observe(draw, "value")
+    where.observe(draw, "value")
+    draw()
+    return ipywidgets.VBox([ipywidgets.HBox([which, own, where]), output])

@@ -1,0 +1,123 @@
+"""Maps on a network whose reason is known, and the two tests that a map must pass."""
+
+import numpy as np
+import pytest
+
+from alexnet_tf import interpret, models
+from alexnet_tf.errors import LabError, UsageError
+from alexnet_tf.preprocess import Preprocess
+from alexnet_tf.quiet import keras
+
+
+@pytest.fixture(scope="module")
+def lit():
+    """Four bright pictures, and the answer of a network that looks at their top left corner."""
+    pictures = np.random.default_rng(0).integers(100, 255, (4, 32, 32, 3), dtype="uint8")
+    return interpret.spotlight(), pictures, np.ones(4, int)
+
+
+@pytest.fixture(scope="module")
+def small():
+    """A small AlexNet as a run saves it, untrained."""
+    network = models.build("bn64", 64, 3, seed=1, width=0.05, dense_units=8)
+    image = keras.Input((None, None, 3), dtype="uint8")
+    head = keras.layers.Activation("softmax")
+    return keras.Sequential([image, Preprocess(64, "per_image", False), network, head])
+
+
+def test_the_spotlight_sees_its_corner_only(lit):
+    model, pictures, classes = lit
+    dark = pictures.copy()
+    dark[:, :8, :8] = 0
+    elsewhere = pictures.copy()
+    elsewhere[:, 8:] = 0
+    whole = interpret.beliefs(model, pictures, classes)
+    assert (whole > 0.6).all()
+    assert (interpret.beliefs(model, dark, classes) < 0.1).all()
+    np.testing.assert_allclose(interpret.beliefs(model, elsewhere, classes), whole, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["integrated gradients", "occlusion", "SHAP"])
+def test_a_known_reason_is_found(lit, name):
+    found = interpret.METHODS[name](*lit)
+    assert found.shape == (4, 32, 32)
+    assert 0 <= found.min() <= found.max() == 1
+    assert found[:, :8, :8].sum() > 0.6 * found.sum()  # a sixteenth of the picture
+
+
+@pytest.mark.parametrize("name", interpret.METHODS)
+def test_nothing_to_explain_gives_zeros_not_nan(lit, name):
+    black = np.zeros((1, 32, 32, 3), "uint8")
+    np.testing.assert_array_equal(interpret.METHODS[name](lit[0], black, np.ones(1, int)), 0)
+
+
+def test_gradcam_is_the_papers_formula(small):
+    pictures = np.random.default_rng(1).integers(0, 255, (2, 32, 32, 3), dtype="uint8")
+    _, network = interpret.parts(small)
+    maps = np.asarray(interpret.activations(small, pictures, ["conv2"])["conv2"])
+    found = interpret.gradcam(small, pictures, np.array([2, 0]), "conv2")
+    place = [layer.name for layer in network.layers].index("conv2") + 1
+
+    def logit(values):
+        return np.asarray(interpret._through(network.layers[place:], values))[[0, 1], [2, 0]]
+
+    slopes = np.zeros((2, maps.shape[-1]))
+    for channel in range(maps.shape[-1]):  # the mean slope of a map is the answer to raising all of it a little
+        raised = maps.copy()
+        raised[..., channel] += 1e-2
+        slopes[:, channel] = (logit(raised) - logit(maps)) / 1e-2
+    expected = np.maximum((maps * slopes[:, None, None]).sum(axis=-1), 0)
+    small_found = found[:, 2::5, 2::5]
+    for ours, theirs in zip(small_found, expected, strict=True):
+        if theirs.max() > 0:
+            assert (
+                np.corrcoef(ours.ravel()[:36], interpret._enlarged(theirs[None], 32)[0, 2::5, 2::5].ravel()[:36])[0, 1]
+                > 0.9
+            )
+
+
+def test_deletion_falls_faster_for_a_true_map(lit):
+    model, pictures, classes = lit
+    pictures = pictures.copy()
+    pictures[:, 8:] = pictures[:, :, 8:] = 0  # so that the mean colour is not the corner's
+    true = np.zeros((4, 32, 32), "float32")
+    true[:, :8, :8] = 1
+    by_map = interpret.deletion(model, pictures, classes, true).mean()
+    by_chance = interpret.deletion(model, pictures, classes, np.zeros_like(true)).mean()
+    assert by_map < by_chance - 0.1
+
+
+def test_forgetting_changes_weights_and_nothing_else(small):
+    newborn = interpret.randomized(small, seed=5)
+    ours, theirs = (interpret.parts(model)[1] for model in (small, newborn))
+    assert [layer.name for layer in ours.layers] == [layer.name for layer in theirs.layers]
+    assert not np.allclose(np.asarray(ours.layers[0].kernel), np.asarray(theirs.layers[0].kernel))
+    pictures = np.zeros((1, 20, 20, 3), "uint8")
+    assert np.asarray(newborn(pictures)).sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_likeness_is_a_rank_correlation():
+    ramp = np.arange(9, dtype="float32").reshape(1, 3, 3)
+    assert interpret.likeness(ramp, ramp**2) == pytest.approx(1)
+    assert interpret.likeness(ramp, -ramp) == pytest.approx(-1)
+    assert interpret.likeness(ramp, np.zeros_like(ramp)) == 0
+
+
+def test_filters_embeddings_and_neighbours(small):
+    found = interpret.filters(interpret.parts(small)[1])
+    assert found.shape[1:] == (11, 11, 3)
+    assert (found.min(), found.max()) == (0, 1)
+    pictures = np.random.default_rng(2).integers(0, 255, (7, 32, 32, 3), dtype="uint8")
+    rows = interpret.embeddings(small, pictures, "fc7", batch=3)
+    assert rows.shape == (7, 8)
+    np.testing.assert_allclose(rows[4], interpret.embeddings(small, pictures[4:5], "fc7")[0], atol=1e-5)
+    known = np.eye(4)
+    assert interpret.neighbours(known, np.array([[0, 5, 1, 0.1]]), 2).tolist() == [[1, 2]]
+    assert interpret.plane(np.random.default_rng(0).normal(size=(12, 5))).shape == (12, 2)
+
+
+def test_what_can_not_be_explained_is_told(small):
+    with pytest.raises(UsageError, match="did you mean 'conv5'"):
+        interpret.gradcam(small, np.zeros((1, 8, 8, 3), "uint8"), np.zeros(1, int), "cnv5")
+    with pytest.raises(LabError, match="not saved by a training of this laboratory"):
+        interpret.parts(keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]))

@@ -1,0 +1,66 @@
+"""Measurements are made once, kept beside the run, and say what to do when the weights are gone."""
+
+import numpy as np
+import pytest
+
+from alexnet_tf import corruptions, datasets, measurements, training
+from alexnet_tf.errors import LabError
+from alexnet_tf.splits import Splits
+
+TINY = {"train_images": 60, "epochs": 1, "batch_size": 16, "options.width": 0.05, "options.dense_units": 8}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    run = training.train("cifar10-bn64", "quick", 0, TINY, store=tmp_path_factory.mktemp("runs"))
+    whole = datasets.load("paintbox", train_images=60)
+    return run, Splits(whole.train, None, whole.test.take(np.arange(40)), whole.class_names)
+
+
+def test_what_was_measured_is_read_and_not_measured_again(trained):
+    run, _ = trained
+    first = measurements.measured(run, "x", lambda model: {"n": np.array(len(model.layers))})
+    again = measurements.measured(run, "x", lambda model: pytest.fail("measured twice"))
+    assert first["n"] == again["n"] > 0
+    assert (run.path / "measurements" / "x.npz").exists()
+
+
+def test_without_weights_the_command_is_told(trained):
+    run, _ = trained
+    hidden = run.weights.rename(run.weights.with_name("away"))
+    try:
+        with pytest.raises(LabError, match=r"train cifar10-bn64 --budget quick --seed 0 --fresh"):
+            measurements.measured(run, "y", lambda model: {})
+    finally:
+        hidden.rename(run.weights)
+
+
+def test_a_new_training_forgets_old_measurements(tmp_path):
+    run = training.train("cifar10-bn64", "quick", 0, TINY, store=tmp_path)
+    measurements.measured(run, "x", lambda model: {"n": np.array(1)})
+    run = training.train("cifar10-bn64", "quick", 0, TINY, store=tmp_path, fresh=True)
+    assert not (run.path / "measurements").exists()
+
+
+def test_corruptions_strangers_and_twins(trained):
+    run, splits = trained
+    found = measurements.corrupted(run, corruptions.Spoilt(splits.test))
+    answers = run.outputs["test_logits"][:40].argmax(axis=1)
+    assert float(found["clean"]) == pytest.approx((answers == splits.test.labels).mean(), abs=0.03)
+    assert found["rates"].shape == (9, 5)
+    logits = measurements.strangers(run, {"noise": np.zeros((3, 20, 20, 3), "uint8")})["noise"]
+    assert logits.shape == (3, 10)
+    known = Splits(splits.train, None, splits.train.take(np.arange(5)), splits.class_names)
+    twins = measurements.twins(run, known)  # the test images are training images
+    assert twins["nearest"].tolist() == [0, 1, 2, 3, 4]
+    assert twins["pixels_apart"].max() == 0
+    assert twins["same_label"].all()
+
+
+def test_inside_is_whole_and_small(trained):
+    run, splits = trained
+    found = measurements.inside(run, splits, tested=3, mapped=40)
+    assert found["plane"].shape == (40, 2)
+    assert found["near_by_features"].shape == (8, 5)
+    assert found["deletion SHAP"].shape == found["deletion random"].shape == (3, 11)
+    assert (run.path / "measurements" / "inside.npz").stat().st_size < 400_000

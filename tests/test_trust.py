@@ -1,0 +1,60 @@
+"""Calibration, abstaining and strangers on numbers worked out by hand."""
+
+import numpy as np
+import pytest
+
+from alexnet_tf import trust
+
+
+def overconfident(n=4000, share=0.8, sure=0.99):
+    """Two classes; the network says `sure` each time and is right in `share` of the cases."""
+    labels = np.arange(n) % 2
+    right = np.random.default_rng(0).random(n) < share
+    answers = np.where(right, labels, 1 - labels)
+    return np.eye(2)[answers] * np.log(sure / (1 - sure)), labels, right.mean()
+
+
+def test_the_calibration_error_is_the_gap_between_sure_and_right():
+    logits, labels, right = overconfident()
+    found = trust.reliability(logits, labels)
+    assert found.error == pytest.approx(0.99 - right)
+    interval = trust.calibration_error(logits, labels)
+    assert interval.low < found.error < interval.high
+
+
+def test_one_bin_by_hand():
+    logits = np.log([[0.6, 0.4], [0.7, 0.3], [0.9, 0.1]])
+    found = trust.reliability(logits, np.array([0, 1, 0]), bins=2)
+    assert found.count.tolist() == [3]
+    assert found.error == pytest.approx(abs((0.6 + 0.7 + 0.9) / 3 - 2 / 3))
+
+
+def test_temperature_mends_overconfidence_and_changes_no_answer():
+    logits, labels, right = overconfident()
+    temperature = trust.fitted_temperature(logits, labels)
+    assert temperature == pytest.approx(np.log(99) / np.log(right / (1 - right)), rel=1e-2)
+    assert trust.reliability(logits, labels, temperature).error < 0.01
+    assert (np.argmax(logits / temperature, axis=1) == np.argmax(logits, axis=1)).all()
+
+
+def test_selective_prediction_by_hand():
+    logits = np.array([[3.0, 0], [2, 0], [1, 0]])
+    coverage, accuracy = trust.selective(logits, np.array([0, 1, 0]))
+    np.testing.assert_allclose(coverage, [1 / 3, 2 / 3, 1])
+    np.testing.assert_allclose(accuracy, [1, 1 / 2, 2 / 3])
+
+
+def test_strangers_are_told_apart_by_rank():
+    assert trust.told_apart(np.array([3.0, 4]), np.array([1.0, 2])) == 1
+    assert trust.told_apart(np.array([1.0, 4]), np.array([2.0, 3])) == 0.5
+    logits = np.array([[0.0, np.log(3)]])
+    assert trust.familiarity(logits, "confidence")[0] == pytest.approx(0.75)
+    assert trust.familiarity(logits, "energy")[0] == pytest.approx(np.log(4))
+    assert trust.familiarity(logits, "largest logit")[0] == pytest.approx(np.log(3))
+
+
+def test_classes_against_all_others():
+    logits = np.log([[0.8, 0.1, 0.1], [0.2, 0.7, 0.1], [0.3, 0.3, 0.4], [0.5, 0.2, 0.3]])
+    areas, precisions = trust.by_class(logits, np.array([0, 1, 2, 2]))
+    assert areas.tolist() == [1, 1, 1]
+    assert precisions == pytest.approx(1)
