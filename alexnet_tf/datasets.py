@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -27,7 +27,7 @@ from alexnet_tf import doors, paintbox, prepared
 from alexnet_tf.errors import LabError, UsageError, choose
 from alexnet_tf.folders import own_folder
 from alexnet_tf.recipe import PROTOCOLS
-from alexnet_tf.splits import HELD_OUT, Split, Splits, split_off, stratified
+from alexnet_tf.splits import HELD_OUT, Split, Splits, fold, split_off, stratified
 
 
 def data_dir() -> Path:
@@ -196,12 +196,23 @@ def _whole(name: str, folder: Path, skip_damaged: bool) -> Splits:
     return LOADERS[name]()
 
 
-def load(name: str, protocol: str = "source", train_images: int | None = None, skip_damaged: bool = False) -> Splits:
-    """The splits of a dataset under a protocol, with `train_images` stratified ones to train on."""
+def load(
+    name: str,
+    protocol: str = "source",
+    train_images: int | None = None,
+    skip_damaged: bool = False,
+    part: Sequence[int] | None = None,
+) -> Splits:
+    """The splits of a dataset under a protocol, with `train_images` stratified ones to train on.
+
+    `part` (which, of how many) makes that part of all images the test set: one fold of a cross-validation.
+    """
     choose("protocol", protocol, PROTOCOLS)
     if "/" not in name:
         choose("dataset", name, LOADERS)
     whole = _whole(name, data_dir(), skip_damaged)
+    if part is not None:
+        whole = fold(whole, *part)
     train, val = whole.train, whole.val
     if protocol == "honest":
         train, val = split_off(train, HELD_OUT)

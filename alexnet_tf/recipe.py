@@ -48,6 +48,7 @@ RANGES: dict[str, tuple[type, float, float]] = {
 PAIRS = {
     "plateau": ((float, 1e-6, 0.9999), (int, 0, 100_000)),
     "steps": ((int, 1, 100_000), (float, 1e-6, 1)),
+    "fold": ((int, 0, 99), (int, 2, 100)),
 }
 OPTIONS: dict[str, tuple[type, float, float]] = {
     "width": (float, 0.01, 16),
@@ -111,6 +112,7 @@ class Recipe:
     precision: str = "float32"
     untrained: bool = False  # measured as initialized, after no epoch at all: a diagnosis
     train_images: int | None = None  # None: all of them
+    fold: tuple[int, int] | None = None  # (which, of how many): this stratified part of all images is the test set
     options: Mapping[str, Any] = field(default_factory=dict)  # of the architecture
     given: str = ""  # names of the fields that the source states, separated by spaces
     inferred: str = ""
@@ -143,6 +145,10 @@ class Recipe:
             _check("train_images", self.train_images, int, 1, 10**8)
         if self.crop_from is not None:
             _check("crop_from", self.crop_from, int, self.image_size, 10_000)
+        if self.fold is not None and self.fold[0] >= self.fold[1]:
+            raise UsageError(
+                f"fold counts from 0: the last of {self.fold[1]} is {self.fold[1] - 1}; received {self.fold[0]}."
+            )
         if self.plateau is not None and self.steps is not None:
             raise UsageError("plateau and steps both set the learning rate: leave one of them null.")
         for name, (first, second) in PAIRS.items():

@@ -63,6 +63,12 @@ class Split:
         files = tuple(self.files[i] for i in chosen) if self.files else ()
         return Split(self.ids[chosen], self.labels[chosen], images, files)
 
+    def and_also(self, other: Split) -> Split:
+        """The examples of both, this one's first."""
+        images = None if self.images is None else np.concatenate([self.images, other.pixels])
+        ids = np.concatenate([np.char.add(name, part.ids.astype(str)) for name, part in (("a-", self), ("b-", other))])
+        return Split(ids, np.concatenate([self.labels, other.labels]), images, self.files + other.files)
+
     @property
     def pixels(self) -> NDArray[np.uint8]:
         """The images in memory, for what needs them all at once."""
@@ -130,3 +136,13 @@ def split_off(split: Split, share: float) -> tuple[Split, Split]:
     """A split without, and with only, a fixed stratified share of its examples."""
     held = stratified(split.labels, round(share * len(split)))
     return split.take(np.setdiff1d(np.arange(len(split)), held)), split.take(held)
+
+
+def fold(whole: Splits, which: int, of: int) -> Splits:
+    """All examples, of which one of several equal, stratified parts is the test set: for cross-validation."""
+    from sklearn.model_selection import StratifiedKFold
+
+    every = whole.train.and_also(whole.test)
+    parts = list(StratifiedKFold(of, shuffle=True, random_state=0).split(every.labels, every.labels))
+    train, test = parts[which]
+    return Splits(every.take(train), None, every.take(test), whole.class_names, whole.skipped)

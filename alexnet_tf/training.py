@@ -89,7 +89,7 @@ def train(
         if fresh:
             run.discard_state()
         begun = _begin(run, recipe, name, budget, seed, overrides or {}, protocol)
-        splits = datasets.load(recipe.dataset, protocol, recipe.train_images, skip_damaged)
+        splits = datasets.load(recipe.dataset, protocol, recipe.train_images, skip_damaged, recipe.fold)
         begun["provenance"]["dataset_fingerprint"] = splits.fingerprint()
         if splits.skipped:
             begun["provenance"]["skipped"] = list(splits.skipped)

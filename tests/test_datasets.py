@@ -31,6 +31,21 @@ def test_the_honest_protocol_holds_out_a_fixed_stratified_tenth():
     assert honest.monitored is honest.val
 
 
+def test_folds_are_stratified_and_meet_every_image_once():
+    whole = datasets.load("paintbox-flowers")
+    folds = [datasets.load("paintbox-flowers", part=(i, 4)) for i in range(4)]
+    tested = [identity for one in folds for identity in one.test.ids]
+    assert len(tested) == len(set(tested)) == len(whole.train) + len(whole.test)
+    for one in folds:
+        assert not set(one.train.ids) & set(one.test.ids)
+        counts = np.bincount(one.test.labels)
+        assert counts.max() - counts.min() <= 1
+    place = [str(i) for i in folds[2].test.ids].index(str(folds[2].test.ids[5]))
+    source, _, rest = str(folds[2].test.ids[5]).partition("-")
+    split = whole.train if source == "a" else whole.test
+    np.testing.assert_array_equal(folds[2].test.image(place), split.image(split.ids.tolist().index(rest)))
+
+
 def test_training_images_are_taken_in_proportion():
     splits = datasets.load("paintbox", train_images=100)
     assert set(np.bincount(splits.train.labels)) == {10}

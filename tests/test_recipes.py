@@ -127,6 +127,8 @@ def test_contradictions_are_told():
         RECIPES["imagenet-2012"].change({"crop_from": 200})
     with pytest.raises(UsageError, match=r"did you mean 'flowers'\? A folder of your own needs a slash"):
         RECIPES["flowers-lrn"].change({"dataset": "flower"})
+    with pytest.raises(UsageError, match="fold counts from 0: the last of 5 is 4; received 5"):
+        RECIPES["flowers-lrn"].change({"fold": [5, 5]})
     assert RECIPES["flowers-lrn"].change({"dataset": "./photos"}).dataset == "./photos"
 
 
