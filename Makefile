@@ -1,6 +1,6 @@
 # A bare `make` prints the targets. Everything runs inside .venv, which any target creates when needed.
 .DEFAULT_GOAL := help
-.PHONY: help setup reports test lint nbval refresh pictures bench lab clean
+.PHONY: help setup reports test slow lint nbval refresh pictures bench lab clean
 
 # The first interpreter of a supported version; say PYTHON=... to choose another.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
@@ -24,8 +24,11 @@ reports: setup  ## Execute and render all notebooks into reports/BUDGET/ (BUDGET
 	@"$(PY)" -m alexnet_tf reports --budget "$(BUDGET)" $(if $(ONLY),--only "$(ONLY)") $(if $(FRESH),--fresh)
 
 test: setup lint  ## Unit tests, notebook regression tests, lint, format and types
-	@"$(PY)" -m pytest
+	@"$(PY)" -m pytest -m "not slow"
 	@$(MAKE) --no-print-directory nbval
+
+slow: setup  ## The tests that take minutes: twenty kills and their like
+	@"$(PY)" -m pytest -m slow --no-cov
 
 lint: setup  ## Lint, format and type checks alone
 	@"$(PY)" -m ruff check .

@@ -108,7 +108,15 @@ def _train(args: argparse.Namespace) -> None:
     from alexnet_tf import training
 
     run = training.train(
-        args.recipe, args.budget, args.seed, overrides, args.protocol, args.runs, args.fresh, args.skip_damaged
+        args.recipe,
+        args.budget,
+        args.seed,
+        overrides,
+        args.protocol,
+        args.runs,
+        args.fresh,
+        args.skip_damaged,
+        args.devices,
     )
     metrics, minutes = run.record["metrics"], run.record["provenance"]["minutes"]
     state = "was finished already" if finished else f"finished in {minutes:.1f} minutes of training"
@@ -227,6 +235,7 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--protocol", default="source", choices=PROTOCOLS, help="what is held out (default: source)")
     train.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a field of the recipe")
     train.add_argument("--fresh", action="store_true", help="train anew, whatever is there")
+    train.add_argument("--devices", default="one", choices=("one", "all"), help="share each batch among all devices")
     train.add_argument("--skip-damaged", action="store_true", help="leave out files of a folder that can't be read")
     stores(train)
     for name, run, help in (

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from alexnet_tf import datasets, models, provenance, recipes, runs
+from alexnet_tf import datasets, devices, models, provenance, recipes, runs
 from alexnet_tf.callbacks import Progress, SaveState, StopOnNaN
 from alexnet_tf.errors import LabError
 from alexnet_tf.optimizers import make_optimizer
@@ -70,8 +70,11 @@ def train(
     store: Path | str | None = None,
     fresh: bool = False,
     skip_damaged: bool = False,
+    on: str = "one",
 ) -> Run:
     """One run: finished ones are returned as they are, unfinished ones are gone on with.
+
+    `on` "all" shares every batch among the devices of this machine.
 
     Raises `LabError` when the run on disk was made by an older version of the recipe.
     """
@@ -94,7 +97,9 @@ def train(
         if splits.skipped:
             begun["provenance"]["skipped"] = list(splits.skipped)
             print(f"{len(splits.skipped)} damaged files left out: {', '.join(splits.skipped[:5])}", file=sys.stderr)
-        model = fit(run, recipe, splits, seed, begun)
+        with devices.spread(on, recipe.batch_size) as count:
+            begun["provenance"]["devices"] = count
+            model = fit(run, recipe, splits, seed, begun)
         _finish(run, recipe, splits, model, begun)
     return runs.Run(run.path, run.scratch)
 
@@ -146,6 +151,8 @@ def fit(run: Run, recipe: Recipe, splits: Splits, seed: int, begun: dict[str, An
     classes = len(splits.class_names)
     steps = steps_per_epoch(len(splits.train), recipe.batch_size, recipe.drop_remainder)
     model = models.build(recipe.model, recipe.image_size, classes, recipe.precision, seed, **recipe.options)
+    if begun["provenance"]["devices"] > 1:
+        devices.synchronize(model)
     model.compile(optimizer=make_optimizer(recipe), loss=make_loss(recipe), metrics=["accuracy"])
     plateau = None
     if recipe.plateau:

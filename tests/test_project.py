@@ -39,6 +39,7 @@ ALLOWED = {
     "training": {
         "arrays",
         "callbacks",
+        "devices",
         "optimizers",
         "datasets",
         "models",
@@ -74,6 +75,7 @@ ALLOWED = {
     },
     "bootstrap": set(),
     "events": {"runs"},
+    "devices": set(),
     "errors": set(),
     "quiet": set(),
 }

@@ -1,0 +1,57 @@
+"""Two devices train as one: virtual processors, each backend in a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+TRAIN = """
+import json, sys
+{before}
+from alexnet_tf import training
+changes = dict(train_images=60, epochs=2, batch_size=20, optimizer="sgd", learning_rate=0.05, momentum=0.9)
+changes |= {{"options.dropout": 0.0, "options.width": 0.1, "options.dense_units": 8}}
+for on in "one", "all":
+    run = training.train("cifar10-bn64", "quick", 0, changes, store=sys.argv[1] + "/" + on, on=on)
+    losses, logits = [epoch["loss"] for epoch in run.history], run.outputs["test_logits"][:3].tolist()
+    print(json.dumps([run.record["provenance"]["devices"], losses, logits]))
+"""
+VIRTUAL = {
+    "tensorflow": """
+import tensorflow as tf
+two = [tf.config.LogicalDeviceConfiguration()] * 2
+tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], two)
+""",
+    "jax": "",
+}
+
+
+@pytest.mark.parametrize("backend", VIRTUAL)
+def test_two_devices_follow_the_curve_of_one(tmp_path, backend):
+    environment = {**os.environ, "KERAS_BACKEND": backend, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    code = TRAIN.format(before=VIRTUAL[backend])
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, env=environment, timeout=300
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    (one, losses, logits), (two, shared_losses, shared_logits) = map(json.loads, done.stdout.splitlines()[-2:])
+    assert (one, two) == (1, 2)
+    assert shared_losses == pytest.approx(losses, rel=2e-3)
+    for ours, theirs in zip(logits, shared_logits, strict=True):
+        assert theirs == pytest.approx(ours, abs=0.05)
+
+
+def test_a_batch_that_can_not_be_shared_is_told(monkeypatch):
+    from alexnet_tf import devices
+    from alexnet_tf.errors import LabError
+
+    monkeypatch.setattr(devices, "available", lambda: ["a", "b", "c"])
+    with (
+        pytest.raises(LabError, match=r"128 can't be shared equally by 3 devices: .* batch_size=129"),
+        devices.spread("all", 128),
+    ):
+        pass
+    with devices.spread("one", 128) as count:
+        assert count == 1
