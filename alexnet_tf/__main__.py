@@ -174,12 +174,44 @@ def _predict(args: argparse.Namespace) -> None:
     from alexnet_tf.predict import predict
 
     rows = predict(args.images, args.model, args.runs)
+    if args.explain:
+        _explain(rows, args)
     if args.json:
         print(json.dumps(rows, indent=1))
         return
     for row in rows:
         best = ", ".join(f"{entry['class']} {entry['confidence']:.1%}" for entry in row["top"])
         print(f"{row['path']}: {best}")
+
+
+def _explain(rows: list[dict[str, Any]], args: argparse.Namespace) -> None:
+    """Write beside each answer what it rests on."""
+    from alexnet_tf import panel
+    from alexnet_tf.predict import find_model, load
+    from alexnet_tf.splits import read_image
+
+    path, names = find_model(args.model, args.runs)
+    model = load(path)
+    args.explain.mkdir(parents=True, exist_ok=True)
+    for number, row in enumerate(rows):
+        target = args.explain / f"{number:03}-{Path(row['path']).stem}.png"
+        panel.still(model, read_image(row["path"]), names, args.layer).savefig(target, dpi=120)
+        print(f"{row['path']}: explained in {target}", file=sys.stderr)
+
+
+def _test_folder(args: argparse.Namespace) -> None:
+    from alexnet_tf import evaluation
+    from alexnet_tf.predict import measured_on
+
+    labels, answers, names = measured_on(args.folder, args.model, args.runs, args.skip_damaged)
+    right = int((labels == answers).sum())
+    print(f"{right} of {len(labels)} are right: {evaluation.binomial_interval(right, len(labels))}")
+    print(evaluation.report(labels, answers, names))
+    matrix = evaluation.confusion(labels, answers, len(names))
+    print("rows are the folders, columns the answers:")
+    width = max(map(len, names))
+    for name, row in zip(names, matrix, strict=True):
+        print(f"{name:<{width}} " + "".join(f"{count:>6}" for count in row))
 
 
 def _scorecard(args: argparse.Namespace) -> None:
@@ -257,10 +289,21 @@ def parser() -> argparse.ArgumentParser:
     board.add_argument("--to", type=Path, required=True, metavar="DIR", help="folder for the event files")
     stores(board)
     predict = command("predict", _predict, "classify images with a trained run")
-    predict.add_argument("images", nargs="+", metavar="IMAGE")
+    predict.add_argument(
+        "images", nargs="+", metavar="IMAGE", help="a file, a folder, a pattern, or - for paths on stdin"
+    )
+    predict.add_argument(
+        "--explain", type=Path, metavar="DIR", help="write into it what each answer rests on (Grad-CAM)"
+    )
+    predict.add_argument("--layer", default="conv5", help="the layer that --explain looks at (default: conv5)")
     predict.add_argument("--model", metavar="NAME|PATH", help="a run or a .keras file (default: the newest trained)")
     stores(predict)
     as_json(predict)
+    tested = command("test-folder", _test_folder, "measure a network on a labelled folder, a class a folder")
+    tested.add_argument("folder", metavar="FOLDER")
+    tested.add_argument("--model", metavar="NAME|PATH", help="a run or a .keras file (default: the newest trained)")
+    tested.add_argument("--skip-damaged", action="store_true", help="leave out files that can't be read")
+    stores(tested)
     report = command("reports", _reports, "execute and render the notebooks")
     report.add_argument("--budget", default="quick", metavar="B")
     report.add_argument("--only", metavar="NAME,…", help="some notebooks, by name")

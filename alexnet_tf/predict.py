@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import sys
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import numpy as np
 
 from alexnet_tf import runs
 from alexnet_tf.errors import LabError
+from alexnet_tf.folders import IMAGE_ENDINGS, folder
 from alexnet_tf.splits import read_image
 
 
@@ -60,18 +63,69 @@ def load(path: Path) -> Any:
         raise LabError(f"{path} is no model that this version can read: is it a whole .keras file?") from error
 
 
+def listed(names: Sequence[str]) -> list[str]:
+    """The image files that paths, folders, patterns and ``-`` (paths on standard input, a line each) name."""
+    found: list[str] = []
+    for name in names:
+        if name == "-":
+            found += [line.strip() for line in sys.stdin if line.strip()]
+        elif Path(name).is_dir():
+            inside = sorted(path for path in Path(name).rglob("*") if path.suffix.lower() in IMAGE_ENDINGS)
+            if not inside:
+                raise LabError(f"The folder {name} holds no image.")
+            found += map(str, inside)
+        elif glob.has_magic(name) and not Path(name).exists():
+            inside = sorted(map(Path, glob.glob(name, recursive=True)))  # noqa: PTH207  (a pattern may start anywhere)
+            if not inside:
+                raise LabError(f"No file matches {name}.")
+            found += map(str, inside)
+        else:
+            found.append(name)
+    return found
+
+
+def confidences(model: Any, images: Sequence[np.ndarray], batch: int = 250) -> np.ndarray:
+    """The probabilities of each image's classes; images of one size share a batch."""
+    by_size: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    for place, image in enumerate(images):
+        by_size[image.shape].append(place)
+    rows: dict[int, np.ndarray] = {}
+    for places in by_size.values():
+        for start in range(0, len(places), batch):
+            part = places[start : start + batch]
+            answers = np.asarray(model(np.stack([images[i] for i in part]), training=False))
+            rows.update(zip(part, answers, strict=True))
+    return np.stack([rows[place] for place in range(len(images))])
+
+
 def predict(
     images: Sequence[str], name: str | None = None, store: Path | str | None = None, top: int = 5
 ) -> list[dict[str, Any]]:
     """The best classes of each image file with the network's confidence."""
-    pixels = [read_image(path) for path in images]  # a wrong path is told before a model is loaded
+    files = listed(images)
+    pixels = [read_image(path) for path in files]  # a wrong path is told before a model is loaded
     path, names = find_model(name, store)
-    model = load(path)
     rows = []
-    for image, file in zip(pixels, images, strict=True):
-        confidence = np.asarray(model(image[None], training=False))[0]
+    for confidence, file in zip(confidences(load(path), pixels), files, strict=True):
         best = np.argsort(confidence)[::-1][:top]
         classes = names or [str(i) for i in range(len(confidence))]
         ranked = [{"class": classes[i], "confidence": round(float(confidence[i]), 6)} for i in best]
         rows.append({"path": str(file), "top": ranked})
     return rows
+
+
+def measured_on(
+    folder_of_classes: str, name: str | None = None, store: Path | str | None = None, skip_damaged: bool = False
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """(labels, answers, class names) of a labelled folder, a class a folder, named as the network names them."""
+    split, found, _ = folder(folder_of_classes, skip_damaged)
+    path, names = find_model(name, store)
+    strange = sorted(set(found) - set(names))
+    if strange:
+        raise LabError(
+            f"{folder_of_classes} has folders that this network has no class for: {', '.join(strange)}. "
+            f"It knows {', '.join(names)}."
+        )
+    belief = confidences(load(path), [split.image(place) for place in range(len(split))])
+    labels = np.array([names.index(found[label]) for label in split.labels])
+    return labels, belief.argmax(axis=1), names

@@ -1,6 +1,7 @@
 """The command line: exit status, JSON, one clear line, and light imports."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -102,6 +103,29 @@ def test_missing_things_are_one_line_and_status_1(capsys, tmp_path):
     assert capsys.readouterr().err.count("\n") == 3
 
 
+def folder_and_pattern(tmp_path, store, answer, capsys):
+    """A folder, a pattern and paths on standard input name the same file; --explain draws; folders are measured."""
+    (tmp_path / "some").mkdir()
+    shutil.copy(tmp_path / "grey.png", tmp_path / "some" / "grey.png")
+    for name in "some", "some/*.png":
+        assert main(["predict", str(tmp_path / name), "--json", *store]) == 0
+        assert json.loads(capsys.readouterr().out)[0]["top"] == answer["top"]
+    piped = run("-m", "alexnet_tf", "predict", "-", "--json", *store, input=f"{tmp_path / 'grey.png'}\n\n")
+    assert json.loads(piped.stdout) == [answer], piped.stderr
+    assert main(["predict", str(tmp_path / "grey.png"), "--explain", str(tmp_path / "why"), *store]) == 0
+    with Image.open(tmp_path / "why" / "000-grey.png") as drawn:
+        assert drawn.size[0] > 100
+    for name in "cat", "tree":
+        (tmp_path / "labelled" / name).mkdir(parents=True)
+        Image.new("RGB", (20, 30 if name == "cat" else 20)).save(tmp_path / "labelled" / name / "x.png")
+    capsys.readouterr()
+    assert main(["test-folder", str(tmp_path / "labelled"), *store]) == 0
+    assert " of 2 are right" in capsys.readouterr().out
+    (tmp_path / "labelled" / "tree").rename(tmp_path / "labelled" / "treee")
+    assert main(["test-folder", str(tmp_path / "labelled"), *store]) == 1
+    assert "no class for: treee. It knows bird" in capsys.readouterr().err
+
+
 def test_train_evaluate_runs_predict(tmp_path, capsys):
     store = ["--runs", str(tmp_path)]
     assert main(["train", "cifar10-bn64", *TINY, "--set", "epochs=1", *store]) == 0
@@ -123,6 +147,7 @@ def test_train_evaluate_runs_predict(tmp_path, capsys):
     assert confidences == sorted(confidences, reverse=True)
     done = run("-m", "alexnet_tf", "predict", str(tmp_path / "grey.png"), "--json", *store)  # a process of its own
     assert json.loads(done.stdout) == [answer], done.stderr
+    folder_and_pattern(tmp_path, store, answer, capsys)
     assert main(["scorecard", "--json", *store]) == 0
     assert {row["verdict"] for row in json.loads(capsys.readouterr().out)} == {"not run"}
 

@@ -54,7 +54,7 @@ ALLOWED = {
     "evaluation": {"runs"},
     "verdicts": {"claims", "evaluation", "recipe", "recipes", "runs"},
     "plots": {"trust", "verdicts"},
-    "predict": {"layers", "preprocess", "runs", "splits"},
+    "predict": {"folders", "layers", "preprocess", "runs", "splits"},
     "interpret": {"preprocess"},
     "trust": {"evaluation"},
     "corruptions": {"preprocess", "splits"},
