@@ -1,6 +1,6 @@
 # A bare `make` prints the targets. Everything runs inside .venv, which any target creates when needed.
 .DEFAULT_GOAL := help
-.PHONY: help setup reports test slow lint nbval refresh pictures bench lab clean
+.PHONY: help setup reports test slow lint nbval refresh pictures bench upload lab clean
 
 # The first interpreter of a supported version; say PYTHON=... to choose another.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
@@ -49,8 +49,11 @@ pictures: setup  ## Draw the README's two pictures anew
 bench: setup  ## Measure speeds into reports/bench/ (a quiet machine, please)
 	@"$(PY)" -m alexnet_tf.bench
 
+upload: setup  ## Notebooks as single files for Colab, Kaggle and elsewhere, into dist/upload/
+	@"$(PY)" -m alexnet_tf.upload
+
 lab: setup  ## Open JupyterLab on the notebooks
 	@"$(PY)" -m jupyterlab --notebook-dir notebooks
 
 clean:  ## Remove .venv, caches and quick reports (committed runs stay)
-	@rm -rf .venv .cache reports/quick build *.egg-info .pytest_cache .mypy_cache .ruff_cache .coverage
+	@rm -rf .venv .cache reports/quick build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .coverage

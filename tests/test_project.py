@@ -76,6 +76,7 @@ ALLOWED = {
     "bootstrap": set(),
     "events": {"runs"},
     "devices": set(),
+    "upload": {"datasets", "provenance", "recipes", "reports", "runs"},
     "errors": set(),
     "quiet": set(),
 }
