@@ -76,7 +76,7 @@ def test_a_lesson_that_trains_runs_alone(files, tmp_path):
     said = alone(files["01_flowers"], tmp_path / "x")
     assert "This is Jupyter" in said
     assert (tmp_path / "x" / "work" / ".cache" / "runs" / "flowers-lrn" / "quick" / "seed-0" / "record.json").exists()
-    assert not list((tmp_path / "x" / "home").rglob("*.keras"))
+    assert not list((tmp_path / "x" / "home").rglob("model.keras"))
 
 
 def test_files_are_small_and_kaggle_has_its_metadata(files):
