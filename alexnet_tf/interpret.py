@@ -129,10 +129,17 @@ def _enlarged(maps: NDArray[np.floating], size: int) -> NDArray[np.float32]:
     return np.asarray(ops.image.resize(maps[..., None].astype("float32"), (size, size)))[..., 0]
 
 
-def gradcam(model: keras.Sequential, images: Images, classes: NDArray[np.integer], layer: str = "conv5") -> Maps:
+def last_large(network: keras.Sequential, side: int = 5) -> str:
+    """The last convolution whose maps still have places: at least `side` by `side`, or else the last one."""
+    found = [layer for layer in network.layers if isinstance(layer, keras.layers.Conv2D)]
+    large = [layer for layer in found if layer.output.shape[1] >= side]
+    return (large or found)[-1].name
+
+
+def gradcam(model: keras.Sequential, images: Images, classes: NDArray[np.integer], layer: str | None = None) -> Maps:
     """Grad-CAM (Selvaraju et al., 2017): a layer's maps, weighted by how much the class's logit rests on each."""
     prepare, network = parts(model)
-    place = _layer(network, layer) + 1
+    place = _layer(network, layer or last_large(network)) + 1
     maps = _through(network.layers[:place], prepare(images))
     slopes = _gradient(_logit(network.layers[place:], classes), maps)
     weights = slopes.mean(axis=(1, 2), keepdims=True)
@@ -234,14 +241,11 @@ def randomized(model: keras.Sequential, seed: int = 0) -> keras.Sequential:
 
 
 def likeness(ours: Maps, theirs: Maps) -> NDArray[np.float64]:
-    """The rank correlation of each pair of maps: 1 for the same order of pixels, 0 for unrelated ones."""
+    """The rank correlation of each pair of maps: 1 for the same order, 0 for unrelated, NaN for blank ones."""
     from scipy.stats import spearmanr
 
-    rows = [
-        spearmanr(a.ravel(), b.ravel()).statistic if a.std() and b.std() else 0.0
-        for a, b in zip(ours, theirs, strict=True)
-    ]
-    return np.array(rows)
+    pairs = [(a.ravel(), b.ravel()) for a, b in zip(ours, theirs, strict=True)]
+    return np.array([spearmanr(a, b).statistic if a.std() and b.std() else np.nan for a, b in pairs])
 
 
 def deletion(

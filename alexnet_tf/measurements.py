@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -19,17 +21,20 @@ if TYPE_CHECKING:
 Arrays = dict[str, np.ndarray]
 
 
-def measured(run: Run, name: str, compute: Callable[[Any], Arrays]) -> Arrays:
-    """The arrays of one measurement: read if they were kept, else computed from the weights and kept.
+def measured(run: Run, name: str, compute: Callable[[Any], Arrays], inputs: Any = None) -> Arrays:
+    """The arrays of one measurement: read if they were kept for the same inputs, else computed and kept.
 
     Where the weights are gone, the error says which command makes them again.
     """
     file = run.path / "measurements" / f"{name}.npz"
+    key = hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:16]
     if file.exists():
-        return read_arrays(file, f"The measurement {name} of {run}")
+        kept = read_arrays(file, f"The measurement {name} of {run}")
+        if str(kept.pop("inputs", "")) == key:
+            return kept
     arrays = compute(predict.load(predict.weights_of(run)))
     content = io.BytesIO()
-    np.savez_compressed(content, **arrays)  # type: ignore[arg-type]
+    np.savez_compressed(content, inputs=np.array(key), **arrays)  # type: ignore[arg-type]
     write_atomically(file, content.getvalue())
     return arrays
 
@@ -61,15 +66,16 @@ def inside(run: Run, splits: Splits, tested: int = 32, mapped: int = 1000) -> Ar
         found["exciting"] = np.argsort(-strongest[:, units], axis=0)[:8].T
         newborn = interpret.randomized(model)
         chance = np.random.default_rng(0).random(few.pixels.shape[:3]).astype("float32")
-        found["deletion random"] = interpret.deletion(model, few.pixels, few.labels, chance)
+        said = np.asarray(model.predict(few.pixels, verbose=0)).argmax(axis=1)  # maps explain answers, right or wrong
+        found["deletion random"] = interpret.deletion(model, few.pixels, said, chance)
         for name, method in interpret.METHODS.items():
-            maps = method(model, few.pixels, few.labels)
+            maps = method(model, few.pixels, said)
             found[f"map {name}"] = maps[:8].astype("float16")
-            found[f"deletion {name}"] = interpret.deletion(model, few.pixels, few.labels, maps)
-            found[f"likeness {name}"] = interpret.likeness(maps, method(newborn, few.pixels, few.labels))
+            found[f"deletion {name}"] = interpret.deletion(model, few.pixels, said, maps)
+            found[f"likeness {name}"] = interpret.likeness(maps, method(newborn, few.pixels, said))
         return found
 
-    return measured(run, "inside", compute)
+    return measured(run, "inside", compute, [tested, mapped, list(interpret.METHODS)])
 
 
 def corrupted(run: Run, spoilt: Spoilt) -> Arrays:
@@ -85,7 +91,8 @@ def corrupted(run: Run, spoilt: Spoilt) -> Arrays:
         clean = accuracy(spoilt.split.pixels)
         return {"kinds": np.array(kinds), "rates": np.array(rates), "clean": np.array(clean)}
 
-    return measured(run, "corruptions", compute)
+    strengths = {kind: strength for kind, (_, strength) in corruptions.CORRUPTIONS.items()}
+    return measured(run, "corruptions", compute, [len(spoilt.split), strengths])
 
 
 def strangers(run: Run, kinds: Mapping[str, NDArray[np.uint8]]) -> Arrays:
@@ -99,7 +106,8 @@ def strangers(run: Run, kinds: Mapping[str, NDArray[np.uint8]]) -> Arrays:
             for name, images in kinds.items()
         }
 
-    return measured(run, "strangers", compute)
+    seen = {name: hashlib.sha256(np.ascontiguousarray(images).data).hexdigest() for name, images in kinds.items()}
+    return measured(run, "strangers", compute, seen)
 
 
 def twins(run: Run, splits: Splits) -> Arrays:

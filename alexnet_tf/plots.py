@@ -59,11 +59,11 @@ def _figure(width: float, height: float, columns: int = 1, rows: int = 1) -> tup
     return plt.subplots(rows, columns, figsize=(width, height), layout="constrained")
 
 
-def _epochs(ax: Axes, last: float) -> None:
+def _epochs(ax: Axes, last: float, first: int = 1) -> None:
     """Whole epochs as ticks, none beyond the last, and room at the right for names."""
-    ticks = [tick for tick in MaxNLocator(8, integer=True).tick_values(1, last) if 1 <= tick <= last]
+    ticks = [tick for tick in MaxNLocator(8, integer=True).tick_values(first, last) if first <= tick <= last]
     ax.set_xticks(ticks)
-    ax.set_xlim(1 - 0.04 * last, last * 1.22)
+    ax.set_xlim(first - 0.04 * last, last * 1.22)
 
 
 def _name_ends(ax: Axes, ends: Mapping[str, tuple[float, float, str]]) -> None:
@@ -326,7 +326,7 @@ def lines(series: Mapping[str, Sequence[float]], title: str, x: str, y: str, fir
         ends[name] = (places[-1], values[-1], color)
     longest = first + max(map(len, series.values())) - 1
     ax.set(xlabel=x, ylabel=y, title=title)
-    _epochs(ax, longest)
+    _epochs(ax, longest, first)
     ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     _name_ends(ax, ends)
     return fig

@@ -43,10 +43,20 @@ def find_model(name: str | None, store: Path | str | None = None) -> tuple[Path,
 def weights_of(run: runs.Run) -> Path:
     """The saved network of a run, or a sentence that says how to make it again."""
     if not run.weights.exists():
-        minutes, budget, seed = run.record["provenance"]["minutes"], run.record["budget"], run.record["seed"]
+        record = run.record
+        words = [
+            run.recipe,
+            "--budget",
+            record["budget"],
+            "--seed",
+            str(record["seed"]),
+            "--protocol",
+            record["protocol"],
+        ]
+        words += [f"--set {key}={json.dumps(value)}" for key, value in record["overrides"].items()]
         raise LabError(
-            f"The weights of {run} are not here: 'train {run.recipe} --budget {budget} --seed {seed} --fresh' makes "
-            f"them again, in about {minutes:.0f} minutes."
+            f"The weights of {run} are not here: 'train {' '.join(words)} --fresh' makes them again, "
+            f"in about {record['provenance']['minutes']:.0f} minutes."
         )
     return run.weights
 

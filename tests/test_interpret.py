@@ -100,7 +100,13 @@ def test_likeness_is_a_rank_correlation():
     ramp = np.arange(9, dtype="float32").reshape(1, 3, 3)
     assert interpret.likeness(ramp, ramp**2) == pytest.approx(1)
     assert interpret.likeness(ramp, -ramp) == pytest.approx(-1)
-    assert interpret.likeness(ramp, np.zeros_like(ramp)) == 0
+    assert np.isnan(interpret.likeness(ramp, np.zeros_like(ramp))).all()  # a blank map is no passed test
+
+
+def test_gradcam_looks_where_maps_still_have_places(small):
+    _, network = interpret.parts(small)
+    assert interpret.last_large(network) == "conv2"  # 7 x 7; later ones have 2 x 2
+    assert interpret.last_large(network, side=100) == "conv5"
 
 
 def test_filters_embeddings_and_neighbours(small):

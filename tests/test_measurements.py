@@ -23,13 +23,17 @@ def test_what_was_measured_is_read_and_not_measured_again(trained):
     again = measurements.measured(run, "x", lambda model: pytest.fail("measured twice"))
     assert first["n"] == again["n"] > 0
     assert (run.path / "measurements" / "x.npz").exists()
+    other = measurements.measured(run, "x", lambda model: {"n": np.array(-1)}, inputs=[1, "other"])
+    assert other["n"] == -1
 
 
 def test_without_weights_the_command_is_told(trained):
     run, _ = trained
     hidden = run.weights.rename(run.weights.with_name("away"))
     try:
-        with pytest.raises(LabError, match=r"train cifar10-bn64 --budget quick --seed 0 --fresh"):
+        with pytest.raises(
+            LabError, match=r"train cifar10-bn64 --budget quick --seed 0 --protocol source --set .* --fresh"
+        ):
             measurements.measured(run, "y", lambda model: {})
     finally:
         hidden.rename(run.weights)

@@ -18,8 +18,10 @@ def test_the_calibration_error_is_the_gap_between_sure_and_right():
     logits, labels, right = overconfident()
     found = trust.reliability(logits, labels)
     assert found.error == pytest.approx(0.99 - right)
-    interval = trust.calibration_error(logits, labels)
-    assert interval.low < found.error < interval.high
+    gain = trust.calibration_gain(logits, labels, trust.fitted_temperature(logits, labels))
+    assert 0 < gain.low < gain.mean < gain.high < 0.25
+    nothing = trust.calibration_gain(logits, labels, 1.0)
+    assert (nothing.low, nothing.mean, nothing.high) == (0, 0, 0)
 
 
 def test_one_bin_by_hand():
