@@ -41,10 +41,8 @@ nbval: setup  ## Notebook regression tests alone: every kept output must come ou
 refresh: setup  ## Execute the notebooks and keep the outputs that nbval compares
 	@ALEXNET_HEADLESS=1 "$(PY)" tests/refresh_notebooks.py $(ONLY)
 
-pictures: setup  ## Draw the README's two pictures anew
-	@"$(PY)" -c "from alexnet_tf import models, plots, verdicts; \
-	plots.diagram(models.build('alexnet-lrn'), 'AlexNet as source A builds it').savefig('reports/alexnet.png', dpi=90); \
-	plots.scorecard(verdicts.scorecard()).savefig('reports/scorecard.png', dpi=80)"
+pictures: setup  ## Draw the README's pictures anew from the committed runs
+	@"$(PY)" -m alexnet_tf.pictures
 
 bench: setup  ## Measure speeds into reports/bench/ (a quiet machine, please)
 	@"$(PY)" -m alexnet_tf.bench

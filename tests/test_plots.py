@@ -76,3 +76,12 @@ def test_the_readers_style_is_left_alone():
     before = dict(plt.rcParams)
     plots.images([np.zeros((4, 4, 3))], ["a"])
     assert dict(plt.rcParams) == before
+
+
+def test_the_readmes_curve_is_the_committed_runs():
+    from alexnet_tf import pictures, printed, runs
+
+    drawn = {tuple(np.round(line.get_ydata(), 4)) for line in pictures.source_b().axes[0].lines}
+    assert tuple(row[3] for row in printed.SOURCE_B_LOG) in drawn
+    ours = runs.find("cifar10-bn64-tf24/paper/0").history
+    assert tuple(np.round([row["val_accuracy"] for row in ours], 4)) in drawn

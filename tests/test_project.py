@@ -76,6 +76,7 @@ ALLOWED = {
     "bootstrap": set(),
     "events": {"runs"},
     "devices": set(),
+    "pictures": {"models", "plots", "printed", "runs", "verdicts"},
     "upload": {"datasets", "provenance", "recipes", "reports", "runs"},
     "errors": set(),
     "quiet": set(),
