@@ -295,7 +295,7 @@ def parser() -> argparse.ArgumentParser:
     predict.add_argument(
         "--explain", type=Path, metavar="DIR", help="write into it what each answer rests on (Grad-CAM)"
     )
-    predict.add_argument("--layer", default="conv5", help="the layer that --explain looks at (default: conv5)")
+    predict.add_argument("--layer", help="a layer for --explain (default: the last convolution whose maps have places)")
     predict.add_argument("--model", metavar="NAME|PATH", help="a run or a .keras file (default: the newest trained)")
     stores(predict)
     as_json(predict)

@@ -13,13 +13,14 @@ from alexnet_tf import interpret, plots
 from alexnet_tf.splits import read_image
 
 
-def still(model: Any, image: np.ndarray, names: Sequence[str], layer: str) -> Any:
+def still(model: Any, image: np.ndarray, names: Sequence[str], layer: str | None = None) -> Any:
     """The image, its Grad-CAM at a layer, and the three most probable classes."""
     belief = np.asarray(model(image[None], training=False))[0]
     best = np.argsort(belief)[::-1][:3]
     size = min(image.shape[:2])  # maps are square, as the network's input is
     top, left = ((side - size) // 2 for side in image.shape[:2])
     square = image[top : top + size, left : left + size]
+    layer = layer or interpret.last_large(interpret.parts(model)[1])
     found = interpret.gradcam(model, square[None], best[:1], layer)
     said = ", ".join(f"{names[i]} {belief[i]:.0%}" for i in best)
     return plots.heat([square], {f"Grad-CAM at {layer}": list(found)}, said)

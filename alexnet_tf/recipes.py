@@ -435,7 +435,7 @@ ZENG_AUG = Recipe(
 IMAGENET_2012 = Recipe(
     name="imagenet-2012",
     source="F",
-    title="The 2012 paper's network and training on ImageNet, two groups in one tower's place",
+    title="The 2012 paper's network, in its two groups, and its training on ImageNet",
     parameters=60_965_224,
     model="alexnet-2012",
     dataset="imagenet2012",
@@ -463,7 +463,6 @@ IMAGENET_2012 = Recipe(
                 "image_size": 67,
                 "augment.crop": 2,
                 "epochs": 4,
-                "learning_rate": 0.01,
             },
         ),
         "quick": Budget(

@@ -113,6 +113,11 @@ def folder_and_pattern(tmp_path, store, answer, capsys):
     piped = run("-m", "alexnet_tf", "predict", "-", "--json", *store, input=f"{tmp_path / 'grey.png'}\n\n")
     assert json.loads(piped.stdout) == [answer], piped.stderr
     assert main(["predict", str(tmp_path / "grey.png"), "--explain", str(tmp_path / "why"), *store]) == 0
+    assert (
+        main(["predict", str(tmp_path / "grey.png"), "--explain", str(tmp_path / "why"), "--layer", "cnv1", *store])
+        == 2
+    )
+    assert "did you mean 'conv1'" in capsys.readouterr().err
     with Image.open(tmp_path / "why" / "000-grey.png") as drawn:
         assert drawn.size[0] > 100
     for name in "cat", "tree":
