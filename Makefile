@@ -1,11 +1,13 @@
 # A bare `make` prints the targets. Everything runs inside .venv, which any target creates when needed.
 .DEFAULT_GOAL := help
-.PHONY: help setup reports test slow lint nbval refresh pictures bench upload lab clean
+.PHONY: help setup reports test test-oldest unit slow lint nbval refresh pictures bench upload site lab clean
 
 # The first interpreter of a supported version; say PYTHON=... to choose another.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
 	&& { echo "$$p"; exit; }; done; echo python3)
+# The oldest supported one, for test-oldest.
+OLDEST ?= $(shell for p in python3.11 python3.12; do "$$p" -c '' 2>/dev/null && { echo "$$p"; exit; }; done)
 PY := .venv/bin/python
 
 BUDGET ?= quick
@@ -14,7 +16,7 @@ FRESH ?=
 
 help:  ## Print the targets and what they do (this page)
 	@echo "AlexNet laboratory: make TARGET"
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-11s %s\n", $$1, $$2}' Makefile
 	@echo "Options of reports: BUDGET=quick|laptop|paper (now $(BUDGET)), ONLY=01_flowers,02_cifar10, FRESH=1"
 
 setup:  ## Create .venv and install the locked packages (the other targets do it when needed)
@@ -23,12 +25,18 @@ setup:  ## Create .venv and install the locked packages (the other targets do it
 reports: setup  ## Execute and render all notebooks into reports/BUDGET/ (BUDGET=, ONLY=, FRESH=1)
 	@"$(PY)" -m alexnet_tf reports --budget "$(BUDGET)" $(if $(ONLY),--only "$(ONLY)") $(if $(FRESH),--fresh)
 
-test: setup lint  ## Unit tests, notebook regression tests, lint, format and types
+test: setup lint  ## Unit tests, notebook regression tests (side by side), lint, format and types
+	@$(MAKE) --no-print-directory -j2 unit nbval
+
+test-oldest:  ## Unit tests with the oldest versions that pyproject.toml allows, in .venv-oldest
+	@"$(or $(OLDEST),$(PYTHON))" alexnet_tf/bootstrap.py oldest
+	@.venv-oldest/bin/python -m pytest -m "not slow and not data" -W ignore::DeprecationWarning
+
+unit: setup  ## Unit tests alone
 	@"$(PY)" -m pytest -m "not slow"
-	@$(MAKE) --no-print-directory nbval
 
 slow: setup  ## The tests that take minutes: twenty kills and their like
-	@"$(PY)" -m pytest -m slow --no-cov
+	@"$(PY)" -m pytest -m slow
 
 lint: setup  ## Lint, format and type checks alone
 	@"$(PY)" -m ruff check .
@@ -46,12 +54,16 @@ pictures: setup  ## Draw the README's pictures anew from the committed runs
 
 bench: setup  ## Measure speeds into reports/bench/ (a quiet machine, please)
 	@"$(PY)" -m alexnet_tf.bench
+	@"$(PY)" -m alexnet_tf plan imagenet-2012 > reports/bench/imagenet-2012.md
 
 upload: setup  ## Notebooks as single files for Colab, Kaggle and elsewhere, into dist/upload/
 	@"$(PY)" -m alexnet_tf.upload
+
+site: setup  ## The committed reports as static pages, into dist/site/
+	@"$(PY)" -m alexnet_tf.site
 
 lab: setup  ## Open JupyterLab on the notebooks
 	@"$(PY)" -m jupyterlab --notebook-dir notebooks
 
 clean:  ## Remove .venv, caches and quick reports (committed runs stay)
-	@rm -rf .venv .cache reports/quick build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .coverage
+	@rm -rf .venv .venv-oldest .cache reports/quick build dist *.egg-info .pytest_cache .mypy_cache .hypothesis .ruff_cache .coverage

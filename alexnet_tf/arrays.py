@@ -2,46 +2,54 @@
 
 For the JAX and PyTorch backends. The same promises as `pipeline`: a batch is a function of
 (seed, epoch, step) and of nothing else, each image gets its own draw, evaluation drops nothing.
+Of several processes each prepares its share of a batch, with the draws that the whole one would have.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from alexnet_tf.augment import Draw, augment, color_components
+from alexnet_tf.devices import Share
 from alexnet_tf.errors import LabError
 from alexnet_tf.preprocess import Preprocess
 from alexnet_tf.quiet import keras
 from alexnet_tf.splits import Split
 
 ops = keras.ops
+WHOLE = Share()
+MIXING = ("mixup", "cutmix")  # each takes something from an image's left neighbour in the batch
 
 
-def _keyed(key: Any, count: int) -> Draw:
-    """Uniform numbers, one an image, from a key: a JAX key inside `jit`, a whole number elsewhere."""
+def _keyed(key: Any, count: int, rows: Any = None) -> Draw:
+    """Uniform numbers, one an image, from a key: a JAX key inside `jit`, a whole number elsewhere.
+
+    With `rows`, those of some images of a batch of `count`.
+    """
 
     def draw(what: str, low: Any, high: Any) -> Any:
         own = zlib.crc32(what.encode()) & 0x7FFFFFFF
         if keras.backend.backend() == "jax":
             import jax
 
-            return jax.random.uniform(jax.random.fold_in(key, own), (count,), minval=low, maxval=high)
+            drawn = jax.random.uniform(jax.random.fold_in(key, own), (count,), minval=low, maxval=high)
+            return drawn if rows is None else drawn[rows]
         seed = int(np.random.SeedSequence([int(key), own]).generate_state(1)[0] >> 1)
         return low + (high - low) * keras.random.uniform((count,), seed=seed)
 
     return draw
 
 
-def _compiled(prepare: Callable[..., Any]) -> Callable[..., Any]:
-    """The function in one piece on the device where the backend can do that."""
+def _compiled(prepare: Callable[..., Any], fixed: Sequence[str] = ()) -> Callable[..., Any]:
+    """The function in one piece on the device where the backend can do that; once for each `fixed` value."""
     if keras.backend.backend() == "jax":
         import jax
 
-        return jax.jit(prepare)
+        return jax.jit(prepare, static_argnames=fixed)
     return prepare
 
 
@@ -69,48 +77,68 @@ def training_stream(
     augmentations: Mapping[str, float] | None = None,
     drop_remainder: bool = False,
     first_epoch: int = 0,
+    share: Share = WHOLE,
 ) -> Iterator[tuple[Any, Any]]:
-    """An endless stream of augmented batches, epoch after epoch, each in its own order."""
+    """An endless stream of augmented batches, epoch after epoch, each in its own order; or a share of each."""
     if batch_size > len(split) and drop_remainder:
         raise LabError(f"A batch of {batch_size} is larger than the {len(split)} training images: take a smaller one.")
     amounts = dict(augmentations or {})
     images, one_hot = _in_memory(split), np.eye(classes, dtype="float32")[split.labels]
     components = color_components(np.asarray(split.images)[:500]) if amounts.get("pca") else None
+    # A share comes with the neighbours that its first images are mixed with, and gives them away again.
+    neighbours = 0 if share.processes == 1 else sum(bool(amounts.get(name)) for name in MIXING)
 
-    def prepare(raw: Any, labels: Any, key: Any) -> tuple[Any, Any]:
+    def prepare(raw: Any, labels: Any, key: Any, rows: Any, count: int) -> tuple[Any, Any]:
         raw = preprocess.before_augmentation(raw)
-        raw, labels = augment(raw, labels, amounts, _keyed(key, raw.shape[0]), components)
-        return preprocess.after_augmentation(raw), labels
+        raw, labels = augment(raw, labels, amounts, _keyed(key, count, rows), components)
+        return preprocess.after_augmentation(raw[neighbours:]), labels[neighbours:]
 
-    run = _compiled(prepare)
+    run = _compiled(prepare, fixed=("count",))
     epoch = first_epoch
     while True:
         order = np.random.default_rng([seed, epoch]).permutation(len(split)).astype("int32")
         stop = len(order) - len(order) % batch_size if drop_remainder else len(order)
         for step, start in enumerate(range(0, stop, batch_size)):
             places = order[start : min(start + batch_size, stop)]
-            yield run(ops.take(images, places, axis=0), one_hot[places], _key(seed, epoch, step))
+            count, rows = len(places), None
+            if share.processes > 1:
+                own = share.rows(count)
+                rows = np.arange(own[0] - neighbours, own[-1] + 1) % count
+                places = places[rows]
+            yield run(ops.take(images, places, axis=0), one_hot[places], _key(seed, epoch, step), rows, count=count)
         epoch += 1
 
 
 class _Evaluation(keras.utils.PyDataset):
-    """Every image once, in order; the last batch may be smaller."""
+    """Every image once, in order; the last batch may be smaller.
 
-    def __init__(self, images: Any, labels: np.ndarray, preprocess: Preprocess, batch_size: int) -> None:
+    Where devices could not share the last batch equally, it repeats its last image with weight zero. The others
+    weigh accordingly more, for Keras divides a batch's loss by all of its images: the mean stays that of each once.
+    """
+
+    def __init__(self, images: Any, labels: np.ndarray, preprocess: Preprocess, batch_size: int, share: Share) -> None:
         super().__init__()
-        self.images, self.labels, self.batch_size = images, labels, batch_size
+        self.images, self.labels, self.share = images, labels, share
+        self.batch_size, self.padded = share.whole(batch_size), share.whole(len(labels))
         self.prepare = _compiled(lambda raw: preprocess.after_augmentation(preprocess.before_augmentation(raw)))
 
     def __len__(self) -> int:
         return -(-len(self.labels) // self.batch_size)
 
-    def __getitem__(self, number: int) -> tuple[Any, Any]:
-        part = slice(number * self.batch_size, (number + 1) * self.batch_size)
-        return self.prepare(self.images[part]), self.labels[part]
+    def __getitem__(self, number: int) -> tuple[Any, ...]:
+        start, count = number * self.batch_size, len(self.labels)
+        stop = min(start + self.batch_size, self.padded)
+        if self.share.devices == 1:
+            return self.prepare(self.images[start:stop]), self.labels[start:stop]
+        places = start + self.share.rows(stop - start)
+        weights = np.where(places < count, self.padded / count, 0.0).astype("float32")
+        places = np.minimum(places, count - 1)
+        return self.prepare(ops.take(self.images, places, axis=0)), self.labels[places], weights
 
 
 def evaluation_stream(
-    split: Split, classes: int, preprocess: Preprocess, batch_size: int = 250
+    split: Split, classes: int, preprocess: Preprocess, batch_size: int = 250, share: Share = WHOLE
 ) -> keras.utils.PyDataset:
-    """Every image once, in order, as it is."""
-    return _Evaluation(_in_memory(split), np.eye(classes, dtype="float32")[split.labels], preprocess, batch_size)
+    """Every image once, in order, as it is; or a share of them."""
+    one_hot = np.eye(classes, dtype="float32")[split.labels]
+    return _Evaluation(_in_memory(split), one_hot, preprocess, batch_size, share)

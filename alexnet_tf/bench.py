@@ -12,8 +12,9 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +145,113 @@ def backends(rounds: int = ROUNDS, recipes: tuple[str, ...] = ("int305-cnn", "ci
     return {"ratios": ratios, "costs": costs}
 
 
-PARTS: dict[str, Callable[[], dict[str, Any]]] = {"augmentations": augmentations, "backends": backends}
+def photographs(folder: Path, count: int, height: int = 375, width: int = 500) -> list[str]:
+    """JPEG files of ImageNet's usual size, about 110 kB each: drawn, since the real ones may not be passed on."""
+    from PIL import Image
+
+    rng, files = np.random.default_rng(0), []
+    for number in range(count):
+        coarse = Image.fromarray(rng.integers(0, 256, (12, 16, 3), dtype="uint8")).resize((width, height))
+        grain = rng.normal(0, 9, (height, width, 1))
+        image = Image.fromarray((np.asarray(coarse) + grain).clip(0, 255).astype("uint8"))
+        files.append(str(folder / f"{number}.jpg"))
+        image.save(files[-1], quality=92)
+    return files
+
+
+def decoding(rounds: int = ROUNDS, images: int = 256) -> dict[str, Any]:
+    """Photographs to 256 pixels: decoded and cropped in one step, against decoded whole and cropped afterwards.
+
+    And the input of imagenet-2012's training, all its augmentations included. Microseconds of a core an
+    image: a decoder keeps as many cores busy as it is given.
+    """
+    import tensorflow as tf
+
+    from alexnet_tf import pipeline, recipes, training
+    from alexnet_tf.splits import Split, read_image
+
+    recipe = recipes.get("imagenet-2012")
+    preprocess = training.make_preprocess(recipe)
+
+    def whole(file: Any) -> Any:
+        image = tf.numpy_function(lambda name: read_image(name.decode()), [file], tf.uint8)
+        image.set_shape([None, None, 3])
+        return preprocess.before_augmentation(image[None])[0]
+
+    def stream(decode: Callable[[Any], Any]) -> Any:
+        batches = tf.data.Dataset.from_tensor_slices(files).repeat().batch(32)
+        return batches.map(lambda batch: (tf.map_fn(decode, batch, fn_output_signature=tf.float32),), tf.data.AUTOTUNE)
+
+    def drain(endless: Any) -> Callable[[], float]:
+        def measure() -> float:
+            iterator, taken = iter(endless), 0
+            next(iterator)
+            began = time.process_time()
+            while taken < images:
+                taken += len(next(iterator)[0])
+            return (time.process_time() - began) / taken
+
+        return measure
+
+    with tempfile.TemporaryDirectory() as folder:
+        files = photographs(Path(folder), images)
+        split = Split(np.arange(images, dtype="int32"), np.arange(images) % 10, files=tuple(files))
+        training_stream = pipeline.training_stream(split, 10, preprocess, 32, 0, recipe.augment)
+        fused = stream(lambda file: pipeline.decode(file, preprocess))
+        seconds = interleaved(
+            {
+                "fused": drain(fused),
+                "whole": drain(stream(whole)),
+                "input": drain(training_stream),
+            },
+            rounds,
+        )
+    costs = {f"decode/500x375/{side}": summary(seconds[side] * 1e6) for side in ("fused", "whole")}
+    costs["input/imagenet-2012"] = summary(seconds["input"] * 1e6)
+    return {"ratios": {"decode/500x375/vs-whole": summary(seconds["whole"] / seconds["fused"])}, "costs": costs}
+
+
+def serve_steps(name: str, steps: int) -> None:
+    """Train a recipe at its paper settings on one batch of noise; print core-seconds an image and peak memory."""
+    from alexnet_tf import models, provenance, recipes, training
+    from alexnet_tf.optimizers import make_optimizer
+
+    recipe = recipes.get(name)
+    classes = models.ARCHITECTURES[recipe.model].classes
+    model = models.build(recipe.model, recipe.image_size, classes, recipe.precision, 0, **recipe.options)
+    model.compile(optimizer=make_optimizer(recipe), loss=training.make_loss(recipe))
+    shape = (recipe.batch_size, recipe.image_size, recipe.image_size, 3)
+    images = np.random.default_rng(0).normal(size=shape).astype("float32")
+    labels = np.eye(classes, dtype="float32")[np.arange(recipe.batch_size) % classes]
+    model.train_on_batch(images, labels)  # warm up
+    clock = [time.process_time()]
+    for _ in range(steps):
+        model.train_on_batch(images, labels)
+        clock.append(time.process_time())
+    seconds = (np.diff(clock) / recipe.batch_size).tolist()
+    print(json.dumps({"seconds": seconds, "peak_mib": provenance.peak_memory()}), flush=True)
+
+
+def steps(rounds: int = ROUNDS, recipes: Sequence[str] | None = None) -> dict[str, Any]:
+    """Core-microseconds an image of a step, and peak MiB, of each recipe at its paper settings: a process each."""
+    from alexnet_tf.recipes import RECIPES
+
+    costs = {}
+    for name in recipes or RECIPES:
+        command = [sys.executable, "-m", "alexnet_tf.bench", "--steps-of", name, "--rounds", str(rounds)]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        found = json.loads(done.stdout)
+        costs[f"step/{name}"] = summary(np.array(found["seconds"]) * 1e6)
+        costs[f"memory/{name}"] = summary(np.array([found["peak_mib"]]))
+    return {"costs": costs}
+
+
+PARTS: dict[str, Callable[..., dict[str, Any]]] = {
+    "augmentations": augmentations,
+    "backends": backends,
+    "decode": decoding,
+    "steps": steps,
+}
 
 
 def save(folder: Path, part: str, results: Mapping[str, Any]) -> None:
@@ -164,9 +271,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="alexnet_tf.bench", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"some of {', '.join(PARTS)} (default: all)")
     parser.add_argument("--epochs-of", metavar="RECIPE", help=argparse.SUPPRESS)
+    parser.add_argument("--steps-of", metavar="RECIPE", help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--rounds", type=int, default=ROUNDS, metavar="N", help=f"measurements each (default: {ROUNDS})"
+    )
+    parser.add_argument("--recipes", nargs="+", metavar="RECIPE", help="of the part steps (default: all)")
     args = parser.parse_args()
     if args.epochs_of:
         serve_epochs(args.epochs_of)
+        return
+    if args.steps_of:
+        serve_steps(args.steps_of, args.rounds)
         return
     from alexnet_tf.runs import home
 
@@ -174,7 +289,8 @@ def main() -> None:
         if part not in PARTS:
             parser.error(f"there is no part {part!r}: choose from {', '.join(PARTS)}")
     for part in args.parts or PARTS:
-        results = PARTS[part]()
+        chosen = {"recipes": args.recipes} if part == "steps" else {}
+        results = PARTS[part](rounds=args.rounds, **chosen)
         save(home() / "reports" / "bench", part, results)
         for entries in results.values():
             for name, entry in entries.items():

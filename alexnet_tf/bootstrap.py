@@ -1,5 +1,6 @@
 """Create ``.venv`` beside this package and install the locked packages into it.
 
+With ``oldest`` as its argument: ``.venv-oldest``, with the oldest packages that pyproject.toml allows.
 Run as a file by whatever Python the machine has, before anything is installed: standard
 library only, and written so that an old Python reaches the sentence that says it is too old.
 """
@@ -11,7 +12,8 @@ import subprocess
 import sys
 
 OLDEST, NEWEST = (3, 11), (3, 13)
-NEEDED_GB = 4.0
+NEWEST_OF_OLDEST = (3, 12)  # the oldest packages were never built for later Pythons
+NEEDED_GB = 5.0
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
@@ -19,12 +21,12 @@ class SetupError(Exception):
     """One sentence for a person: what is wrong and what to do."""
 
 
-def check_python(version):
+def check_python(version, newest=NEWEST):
     """Raise unless this Python is one that the locked packages support."""
-    if not OLDEST <= tuple(version[:2]) <= NEWEST:
+    if not OLDEST <= tuple(version[:2]) <= newest:
         raise SetupError(
             "Python %d.%d is not supported: install Python %d.%d to %d.%d, or name one with "
-            "'make PYTHON=/path/to/python3.12'." % (tuple(version[:2]) + OLDEST + NEWEST)
+            "'make PYTHON=/path/to/python3.12'." % (tuple(version[:2]) + OLDEST + newest)
         )
 
 
@@ -39,10 +41,10 @@ def check_disk(folder, free_gb=None):
         )
 
 
-def fingerprint(root):
+def fingerprint(root, lock="requirements.lock"):
     """What the environment was made from: lock, place and Python version."""
     digest = hashlib.sha256()
-    with open(os.path.join(root, "requirements.lock"), "rb") as file:
+    with open(os.path.join(root, lock), "rb") as file:
         digest.update(file.read())
     digest.update(("%s %s" % (root, sys.version)).encode())
     return digest.hexdigest()
@@ -72,12 +74,12 @@ def run(command, log_path):
         raise SetupError("%s Details: %s" % (explain(text), os.path.relpath(log_path, ROOT)))
 
 
-def install(root):
+def install(root, name=".venv", lock="requirements.lock"):
     """Make the environment, unless it stands already."""
-    venv = os.path.join(root, ".venv")
+    venv = os.path.join(root, name)
     python = os.path.join(venv, "Scripts" if os.name == "nt" else "bin", "python")
     stamp = os.path.join(venv, ".ready")
-    wanted = fingerprint(root)
+    wanted = fingerprint(root, lock)
     if os.path.exists(stamp) and os.path.exists(python):
         with open(stamp) as file:
             if file.read() == wanted:
@@ -87,7 +89,7 @@ def install(root):
     log = os.path.join(root, ".cache", "setup.log")
     with open(log, "wb"):
         pass
-    print("Setting up .venv once: about 2 GB and a few minutes (log: .cache/setup.log) ...")
+    print("Setting up %s once: about 4 GB and a few minutes (log: .cache/setup.log) ..." % name)
     sys.stdout.flush()
     shutil.rmtree(venv, ignore_errors=True)
     try:
@@ -98,7 +100,7 @@ def install(root):
             "or name another Python with 'make PYTHON=...'." % sys.executable
         )
     pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
-    run(pip + ["--no-deps", "--require-hashes", "-r", "requirements.lock"], log)
+    run(pip + ["--no-deps", "--require-hashes", "-r", lock], log)
     run(pip + ["--no-deps", "--no-build-isolation", "--editable", "."], log)
     with open(stamp, "w") as file:
         file.write(wanted)
@@ -108,8 +110,12 @@ def install(root):
 def main():
     """Check, install, and turn what goes wrong into one line."""
     try:
-        check_python(sys.version_info)
-        install(ROOT)
+        if "oldest" in sys.argv[1:]:
+            check_python(sys.version_info, NEWEST_OF_OLDEST)
+            install(ROOT, ".venv-oldest", "requirements-oldest.lock")
+        else:
+            check_python(sys.version_info)
+            install(ROOT)
     except SetupError as error:
         sys.stderr.write("setup: %s\n" % error)
         return 1

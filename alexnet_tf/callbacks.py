@@ -44,11 +44,16 @@ class StopOnNaN(keras.callbacks.Callback):
 
 
 class SaveState(keras.callbacks.Callback):
-    """Keeps the whole state of a training on disk, and the best weights if the recipe wants them."""
+    """Keeps the whole state of a training on disk, and the best weights if the recipe wants them.
 
-    def __init__(self, run: Run, recipe: Recipe, begun: dict[str, Any], plateau: Any = None) -> None:
+    Of several processes all read it and one writes it.
+    """
+
+    def __init__(
+        self, run: Run, recipe: Recipe, begun: dict[str, Any], plateau: Any = None, writes: bool = True
+    ) -> None:
         super().__init__()
-        self.run, self.recipe, self.begun, self.plateau = run, recipe, begun, plateau
+        self.run, self.recipe, self.begun, self.plateau, self.writes = run, recipe, begun, plateau, writes
         self.history: list[dict[str, float]] = []
         self.best = -1.0
         self.seconds = 0.0
@@ -80,6 +85,8 @@ class SaveState(keras.callbacks.Callback):
         return len(self.history)
 
     def save(self) -> None:
+        if not self.writes:
+            return
         variables = [ops.convert_to_numpy(v) for v in self.variables()]
         plateau = None
         if self.plateau and self.history:
@@ -117,10 +124,15 @@ class SaveState(keras.callbacks.Callback):
         self.history.append({"epoch": epoch + 1, **row})
         if self.recipe.keep == "best" and row["val_accuracy"] > self.best:
             self.best = row["val_accuracy"]
-            content = io.BytesIO()
-            np.savez(content, *[ops.convert_to_numpy(v) for v in self.model.variables])
-            write_atomically(self.run.scratch / "best.npz", content.getvalue())
+            self.save_best()
         self.save()
+
+    def save_best(self) -> None:
+        if not self.writes:
+            return
+        content = io.BytesIO()
+        np.savez(content, *[ops.convert_to_numpy(v) for v in self.model.variables])
+        write_atomically(self.run.scratch / "best.npz", content.getvalue())
 
     def keep_best(self) -> int:
         """Put the best weights back if the recipe keeps them; return the epoch of the weights kept."""

@@ -13,12 +13,18 @@ a training. Two protocols:
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import io
+import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +33,7 @@ from alexnet_tf import doors, paintbox, prepared
 from alexnet_tf.errors import LabError, UsageError, choose
 from alexnet_tf.folders import own_folder
 from alexnet_tf.recipe import PROTOCOLS
+from alexnet_tf.runs import cache, write_atomically
 from alexnet_tf.splits import HELD_OUT, Split, Splits, fold, split_off, stratified
 
 
@@ -154,6 +161,20 @@ def _flowers() -> Splits:
     raise _missing("flowers")
 
 
+def _indexed(home: Path, part: str) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+    """Places and labels of the records of a part, kept until a shard changes: ImageNet's are 150 GB to read."""
+    seen = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in prepared.shards(home, part)]
+    key = hashlib.sha256(json.dumps([str(home), seen]).encode()).hexdigest()[:16]
+    kept = cache() / "indexes" / f"{home.parent.name}-{part}-{key}.npz"
+    with contextlib.suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile), np.load(kept) as arrays:
+        return tuple(arrays["places"].tobytes().decode().splitlines()), arrays["labels"]
+    places, labels = prepared.index(home, part)
+    content = io.BytesIO()
+    np.savez_compressed(content, places=np.frombuffer("\n".join(places).encode(), "uint8"), labels=labels)
+    write_atomically(kept, content.getvalue())
+    return tuple(places), labels
+
+
 def _records(name: str, parts: tuple[str, ...], class_names: tuple[str, ...]) -> Splits:
     """Photographs in TFRecord files, which stay there; of one part alone, a tenth becomes the test set."""
     home = prepared.newest(data_dir(), name)
@@ -161,8 +182,8 @@ def _records(name: str, parts: tuple[str, ...], class_names: tuple[str, ...]) ->
         raise _missing(name)
     splits = []
     for part in parts:
-        places, labels = prepared.index(home, part)
-        splits.append(Split(np.array([f"{part}-{i}" for i in range(len(labels))]), labels, files=tuple(places)))
+        places, labels = _indexed(home, part)
+        splits.append(Split(np.array([f"{part}-{i}" for i in range(len(labels))]), labels, files=places))
     train, test = splits if len(splits) == 2 else split_off(splits[0], HELD_OUT)
     return Splits(train, None, test, prepared.class_names(home, class_names))
 
@@ -221,6 +242,13 @@ def load(
             raise LabError(f"train_images must lie between 1 and {len(train)} for {name}; received {train_images}.")
         train = train.take(stratified(train.labels, train_images))
     return replace(whole, train=train, val=val)
+
+
+def again(record: Mapping[str, Any]) -> Splits:
+    """The splits that a run was trained and tested on, by its record."""
+    recipe = {name: entry["value"] for name, entry in record["recipe"].items()}
+    skipped = bool(record["provenance"].get("skipped"))
+    return load(recipe["dataset"], record["protocol"], recipe.get("train_images"), skipped, recipe.get("fold"))
 
 
 def found(name: str) -> str | None:

@@ -14,11 +14,13 @@ import hashlib
 import io
 import os
 import pickle
+import shutil
 import sys
 import tarfile
 import time
 import urllib.error
 import urllib.request
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +35,7 @@ ARCHIVE = "cifar-10-python.tar.gz"
 FOLDER = "cifar-10-batches-py"
 TRAIN = tuple(f"data_batch_{i}" for i in range(1, 6))
 PER_BATCH = 10_000
+LARGEST = 64_000_000  # no file of these sets holds more bytes once unpacked
 
 FASHION = {  # sha256 as TensorFlow Datasets checks them
     "train-images-idx3-ubyte.gz": "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
@@ -89,6 +92,13 @@ DOWNLOADS = {
 }
 
 
+def _limited(content: bytes, path: Path) -> bytes:
+    """What was read, unless a packed file grew beyond all that a set has: a bomb."""
+    if len(content) > LARGEST:
+        raise LabError(f"{path} unpacks into more than {LARGEST // 10**6} MB: it is not what it seems. Get it anew.")
+    return content
+
+
 def _latin(text: str, encoding: str) -> bytes:
     """How Python 3 writes bytes into old pickles."""
     if encoding != "latin1":
@@ -96,17 +106,37 @@ def _latin(text: str, encoding: str) -> bytes:
     return text.encode("latin1")
 
 
+class _Told:
+    """Stands for an array or its type: keeps what a pickle tells of it and does nothing.
+
+    The real ones would do too much: ``numpy.ndarray`` takes bytes of the file for addresses of objects.
+    """
+
+    state: Any = ()
+
+    def __init__(self, *first: Any) -> None:
+        self.first = first
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = state
+
+    def pixels(self) -> NDArray[np.uint8]:
+        """The array's bytes, if it is one of bytes."""
+        _, _, kind, by_columns, content = self.state
+        if kind.first[0] not in ("u1", b"u1") or by_columns:
+            raise ValueError("its pixels are no bytes")
+        return np.frombuffer(content, "uint8")
+
+
 class _OnlyArrays(pickle.Unpickler):
-    """Unpickles numpy arrays and plain containers, and refuses everything that could run code."""
+    """Unpickles plain containers and what pickles tell of numpy arrays; refuses everything that could run code."""
 
     def find_class(self, module: str, name: str) -> Any:
-        from numpy._core import multiarray  # `numpy.core` in pickles of older versions
-
         allowed = {
-            "numpy.core.multiarray._reconstruct": multiarray._reconstruct,
-            "numpy._core.multiarray._reconstruct": multiarray._reconstruct,
-            "numpy.ndarray": np.ndarray,
-            "numpy.dtype": np.dtype,
+            "numpy.core.multiarray._reconstruct": _Told,
+            "numpy._core.multiarray._reconstruct": _Told,
+            "numpy.ndarray": _Told,
+            "numpy.dtype": _Told,
             "_codecs.encode": _latin,
         }
         if f"{module}.{name}" not in allowed:
@@ -118,8 +148,8 @@ def unpickle_batch(content: bytes, name: str) -> Images:
     """One batch of the python version: images as (n, 32, 32, 3), labels from 0 to 9."""
     try:
         batch = _OnlyArrays(io.BytesIO(content), encoding="bytes").load()
-        pixels, labels = np.asarray(batch[b"data"], "uint8"), np.asarray(batch[b"labels"], "int64")
-        images = pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+        labels = np.fromiter(batch[b"labels"], "int64")
+        images = batch[b"data"].pixels().reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
     except Exception as error:  # whatever a damaged or hostile pickle makes the unpickler raise
         raise LabError(f"{name} is no batch of CIFAR-10: {error}. Remove it, or get it anew.") from error
     if len(images) != PER_BATCH or len(labels) != PER_BATCH or labels.min() < 0 or labels.max() > 9:
@@ -144,10 +174,10 @@ def read_python_version(path: Path) -> tuple[Images, Images]:
             def read(name: str) -> bytes:
                 file = archive.extractfile(members[name])
                 assert file is not None  # a regular file has content
-                return file.read()
+                return _limited(file.read(LARGEST + 1), path)
 
             return _parts(read)
-    except (OSError, tarfile.TarError, KeyError, EOFError) as error:
+    except (OSError, tarfile.TarError, KeyError, EOFError, zlib.error) as error:
         raise LabError(f"{path} is no whole CIFAR-10: {error}. Remove it, or get it anew.") from error
 
 
@@ -166,13 +196,14 @@ def _read_idx(folder: Path, name: str) -> NDArray[np.uint8]:
     """A file in the IDX format, packed or not: two zeros, type 8, dimensions, sizes, bytes."""
     path = folder / f"{name}.gz" if (folder / f"{name}.gz").is_file() else folder / name
     try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            content = _limited(file.read(LARGEST + 1), path)
         dimensions = content[3]
         sizes = np.frombuffer(content, ">u4", dimensions, 4).astype(int)
         if content[:3] != b"\0\0\x08":
             raise ValueError("no IDX file of bytes")
         return np.frombuffer(content, "uint8", int(sizes.prod()), 4 + 4 * dimensions).reshape(sizes)
-    except (OSError, EOFError, ValueError, IndexError) as error:
+    except (OSError, EOFError, ValueError, IndexError, zlib.error) as error:
         raise LabError(f"{path} can't be read ({error}): remove it, or get it anew.") from error
 
 
@@ -202,18 +233,26 @@ def fashion_folders(data_dir: Path) -> Iterator[Path]:
 
 def get(name: str, data_dir: Path) -> Path:
     """Download a dataset into the data folder; archives of photographs are unpacked there."""
+    folder = (data_dir / DOWNLOADS[name][0].target).with_suffix("")
+    if folder.is_dir():
+        raise LabError(f"{folder} is there already: remove it to get {name} anew.")
     for wanted in DOWNLOADS[name]:
         target = download(name, wanted, data_dir)
     if target.suffix != ".tgz":
         return target
     print(f"unpacking {target}", file=sys.stderr)
+    scratch = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(scratch, ignore_errors=True)  # of a process that was killed
     try:
         with tarfile.open(target) as archive:
-            archive.extractall(data_dir, filter="data")
-    except tarfile.TarError as error:
-        raise LabError(f"{target} can't be unpacked ({error}): remove it, and get it anew.") from error
+            archive.extractall(scratch, filter="data")
+        (scratch / folder.name).replace(folder)  # whole or not there, whenever the process dies
+    except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
+        raise LabError(f"{target} can't be unpacked ({error}): make room, or remove it and get it anew.") from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
     target.unlink()
-    return target.with_suffix("")
+    return folder
 
 
 def download(name: str, wanted: Download, data_dir: Path) -> Path:

@@ -50,6 +50,22 @@ def accuracy(labels: NDArray[np.integer], logits: NDArray[np.floating]) -> float
     return float((np.argmax(logits, axis=1) == labels).mean())
 
 
+def ranks(labels: NDArray[np.integer], scores: NDArray[np.floating]) -> NDArray[np.int64]:
+    """How many classes stand before each example's own; of equal ones the first, as in argmax. Top five is below 5.
+
+    >>> ranks(np.array([0, 1]), np.array([[2.0, 1.0], [3.0, 3.0]]))
+    array([0, 1])
+    """
+    own = np.take_along_axis(scores, labels[:, None], axis=1)
+    earlier = np.arange(scores.shape[1]) < labels[:, None]
+    return ((scores > own) | ((scores == own) & earlier)).sum(axis=1)
+
+
+def top(count: int, found: NDArray[np.integer]) -> Interval:
+    """The share of examples whose own class is among the first `count`, from their `ranks`."""
+    return binomial_interval(int((found < count).sum()), len(found))
+
+
 def confusion(labels: NDArray[np.integer], predicted: NDArray[np.integer], classes: int) -> NDArray[np.int64]:
     """Counts, a row a true class and a column a predicted one."""
     from sklearn.metrics import confusion_matrix
@@ -118,7 +134,24 @@ def accuracy_interval(runs: Sequence[Run], best: bool = False) -> Interval:
 def correct(run: Run) -> NDArray[np.bool_]:
     """Which test images a run gets right, in the order of its ids."""
     outputs = run.outputs
+    if "test_right" in outputs:
+        return np.unpackbits(outputs["test_right"], count=len(outputs["test_predicted"])).astype(bool)
     return np.argmax(outputs["test_logits"], axis=1) == outputs["test_labels"]
+
+
+def _same_images(one: Run, other: Run) -> bool:
+    """Whether two runs were tested on the same images in the same order."""
+    if "test_ids" in one.outputs and "test_ids" in other.outputs:
+        return np.array_equal(one.outputs["test_ids"], other.outputs["test_ids"])
+    data = [(run.record["provenance"]["dataset_fingerprint"], run.record["images"]["test"]) for run in (one, other)]
+    return data[0] == data[1]
+
+
+def gain_interval(gain: NDArray[np.floating]) -> Interval:
+    """What was gained image by image, on average, with its interval: paired over the test images."""
+    mean = float(gain.mean())
+    half = float(stats.norm.ppf((1 + LEVEL) / 2) * gain.std(ddof=1) / np.sqrt(len(gain)))
+    return Interval(mean, mean - half, mean + half, 1)
 
 
 def contrast(terms: Sequence[tuple[Sequence[Run], float]]) -> Interval:
@@ -133,21 +166,64 @@ def contrast(terms: Sequence[tuple[Sequence[Run], float]]) -> Interval:
     gains = []
     for seed in shared:
         chosen = [(group[seed], weight) for group, weight in by_seed]
-        ids = [run.outputs["test_ids"] for run, _ in chosen]
-        if not all(np.array_equal(ids[0], other) for other in ids[1:]):
-            raise LabError(f"{chosen[0][0]} and {chosen[1][0]} were tested on different images: train one anew.")
+        for run, _ in chosen[1:]:
+            if not _same_images(chosen[0][0], run):
+                raise LabError(f"{chosen[0][0]} and {run} were tested on different images: train one anew.")
         gains.append(np.sum([weight * correct(run) for run, weight in chosen], axis=0))
     if len(gains) > 1:
         return mean_interval([float(gain.mean()) for gain in gains])
-    gain = gains[0]
-    mean = float(gain.mean())
-    half = float(stats.norm.ppf((1 + LEVEL) / 2) * gain.std(ddof=1) / np.sqrt(len(gain)))
-    return Interval(mean, mean - half, mean + half, 1)
+    return gain_interval(gains[0])
 
 
 def paired_difference(ours: Sequence[Run], theirs: Sequence[Run]) -> Interval:
     """Accuracy of one recipe minus another's, paired."""
     return contrast([(ours, 1.0), (theirs, -1.0)])
+
+
+def difference_p(ours: Sequence[Run], theirs: Sequence[Run]) -> float:
+    """How likely so large a difference would be between equals: paired t over seeds; McNemar's exact test with one."""
+    by_seed = {run.record["seed"]: run for run in theirs}
+    pairs = [(correct(run), correct(by_seed[run.record["seed"]])) for run in ours if run.record["seed"] in by_seed]
+    if len(pairs) > 1:
+        rates = np.array([[one.mean(), other.mean()] for one, other in pairs])
+        return float(stats.ttest_rel(rates[:, 0], rates[:, 1]).pvalue)
+    from statsmodels.stats.contingency_tables import mcnemar
+
+    one, other = pairs[0]
+    table = [[(one & other).sum(), (one & ~other).sum()], [(~one & other).sum(), (~one & ~other).sum()]]
+    return float(mcnemar(table, exact=True).pvalue)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Each p-value raised for there being several: below 0.05 a difference stands among all that were tried."""
+    from statsmodels.stats.multitest import multipletests
+
+    return [float(p) for p in multipletests(p_values, method="holm")[1]]
+
+
+def epochs_to(run: Run, error: float) -> float | None:
+    """After how many epochs, to a part of one, the training error is down to this; None: never."""
+    errors = [1 - row["accuracy"] for row in run.history]
+    for epoch, reached in enumerate(errors):
+        if reached <= error:
+            before = errors[epoch - 1] if epoch else reached
+            share = 1.0 if before == reached else (before - error) / (before - reached)
+            return epoch + share if epoch else 1.0
+    return None
+
+
+def race(ours: Sequence[Run], theirs: Sequence[Run], error: float) -> Interval:
+    """How many times as many epochs the others need to a training error, over the seeds that both have.
+
+    Who never gets there counts with all the epochs it had: the ratio is then at least this.
+    """
+    slower = {run.record["seed"]: run for run in theirs}
+    ratios = []
+    for run in ours:
+        mine = epochs_to(run, error)
+        if mine is not None and (other := slower.get(run.record["seed"])):
+            ratios.append((epochs_to(other, error) or len(other.history)) / mine)
+    return mean_interval(ratios)
 
 
 def seeds_to_decide(interval: Interval, margin: float) -> int | None:

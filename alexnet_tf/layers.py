@@ -36,10 +36,12 @@ class LocalResponseNormalization(keras.layers.Layer):
         super().__init__(**kwargs)
         if isinstance(depth_radius, bool) or not isinstance(depth_radius, int) or depth_radius < 0:
             raise ValueError(f"depth_radius must be a whole number of channels, 0 or more; received {depth_radius!r}")
-        if not bias > 0:
+        if not 0 < bias < np.inf:
             raise ValueError(f"bias must be positive, or silent channels divide by zero; received {bias!r}")
-        if alpha < 0:
+        if not 0 <= alpha < np.inf:
             raise ValueError(f"alpha must not be negative; received {alpha!r}")
+        if not np.isfinite(beta):
+            raise ValueError(f"beta must be a finite number; received {beta!r}")
         self.depth_radius = depth_radius
         self.bias = float(bias)
         self.alpha = float(alpha)

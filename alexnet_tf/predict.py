@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import json
 import sys
+import zipfile
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,8 +25,7 @@ def find_model(name: str | None, store: Path | str | None = None) -> tuple[Path,
         path = Path(name)
         if not path.exists():
             raise LabError(f"There is no model {path}: check the path.")
-        beside = path.parent / "classes.json"
-        return path, json.loads(beside.read_text(encoding="utf-8")) if beside.exists() else []
+        return path, _classes_beside(path)
     if name:
         run = runs.find(name, store, having_weights=True)
     else:
@@ -38,6 +38,20 @@ def find_model(name: str | None, store: Path | str | None = None) -> tuple[Path,
     weights = weights_of(run)
     print(f"using {run}", file=sys.stderr)
     return weights, run.record["class_names"]
+
+
+def _classes_beside(model: Path) -> list[str]:
+    """The class names in a file beside a model; none where there is no file."""
+    file = model.parent / "classes.json"
+    if not file.exists():
+        return []
+    try:
+        names = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        names = None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise LabError(f"{file} holds no list of class names: mend or remove it.")
+    return names
 
 
 def weights_of(run: runs.Run) -> Path:
@@ -61,15 +75,32 @@ def weights_of(run: runs.Run) -> Path:
     return run.weights
 
 
+# What a saved network may not ask for. Keras refuses lambdas; up to 3.10 it lets functions of its own through, such as
+# one that copies files, and layers that unpickle.
+CODE = {"Lambda", "TorchModuleWrapper", "JaxLayer", "FlaxLayer", "TFSMLayer", "function", "class", "__lambda__"}
+
+
+def _refuse_code(path: Path) -> None:
+    """Raise if a saved network holds more than layers and numbers."""
+    with zipfile.ZipFile(path) as file:
+        parts = [json.loads(file.read("config.json"))]
+    for part in parts:  # grows while it is read
+        inside = part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
+        parts.extend(inside)
+        if isinstance(part, dict) and part.get("class_name") in CODE:
+            raise ValueError(f"it asks for a {part['class_name']}")
+
+
 def load(path: Path) -> Any:
-    """A saved network for use: uint8 images of any size in, probabilities out."""
+    """A saved network for use: uint8 images of any size in, probabilities out; code that it holds is not run."""
     import alexnet_tf.layers
     import alexnet_tf.preprocess  # noqa: F401  (both register the layers that a saved model needs)
     from alexnet_tf.quiet import keras
 
     try:
-        return keras.saving.load_model(path, compile=False)
-    except (ValueError, OSError, TypeError) as error:
+        _refuse_code(path)
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # whatever a damaged or hostile file makes Keras raise
         raise LabError(f"{path} is no model that this version can read: is it a whole .keras file?") from error
 
 
@@ -119,6 +150,8 @@ def predict(
     for confidence, file in zip(confidences(load(path), pixels), files, strict=True):
         best = np.argsort(confidence)[::-1][:top]
         classes = names or [str(i) for i in range(len(confidence))]
+        if len(classes) != len(confidence):
+            raise LabError(f"{path} has {len(confidence)} classes, and {len(classes)} names are listed beside it.")
         ranked = [{"class": classes[i], "confidence": round(float(confidence[i]), 6)} for i in best]
         rows.append({"path": str(file), "top": ranked})
     return rows

@@ -6,6 +6,7 @@ they are: `index` names each record's place, ``FILE#OFFSET+LENGTH``, and `encode
 
 from __future__ import annotations
 
+import functools
 import io
 import re
 from collections.abc import Iterator
@@ -27,15 +28,49 @@ def newest(data_dir: Path, name: str) -> Path | None:
     return max(numbered, key=lambda path: tuple(map(int, path.name.split("."))), default=None)
 
 
-def records(path: Path) -> Iterator[tuple[int, bytes]]:
-    """The records of a TFRecord file as (offset, content): each has a length and a checksum, its content, another."""
+def records(path: Path, checked: bool = False) -> Iterator[tuple[int, bytes]]:
+    """The records of a TFRecord file as (offset, content): each has a length and a checksum, its content, another.
+
+    Comparing the checksums takes some ten seconds a gigabyte: it is done where that was asked for.
+    """
+    size = path.stat().st_size
     with path.open("rb") as file:
         while head := file.read(12):
             offset, length = file.tell(), int.from_bytes(head[:8], "little")
-            content = file.read(length + 4)
-            if len(head) < 12 or len(content) < length + 4:
+            if len(head) < 12 or offset + length + 4 > size:
                 raise LabError(f"{path} is truncated: remove its folder and prepare it anew.")
-            yield offset, content[:length]
+            content, tail = file.read(length), file.read(4)
+            if checked and (checksum(head[:8]), checksum(content)) != (head[8:], tail):
+                raise LabError(f"{path} is damaged (bits have flipped): remove its folder and prepare it anew.")
+            yield offset, content
+
+
+BLOCK = 4096  # bytes whose parts of a checksum are looked up at once
+
+
+@functools.cache
+def _parts() -> NDArray[np.uint32]:
+    """What each value of a byte adds to a CRC-32C, by how many bytes of its block follow it, last place first."""
+    parts = np.zeros((BLOCK, 256), "uint32")
+    parts[0] = np.arange(256)
+    for _ in range(8):
+        parts[0] = parts[0] >> 1 ^ np.where(parts[0] & 1, np.uint32(0x82F63B78), np.uint32(0))
+    for place in range(1, BLOCK):
+        parts[place] = parts[place - 1] >> 8 ^ parts[0][parts[place - 1] & 255]
+    return parts
+
+
+def checksum(content: bytes) -> bytes:
+    """The masked CRC-32C that TFRecord files carry beside what they hold."""
+    parts, state = _parts(), 0xFFFFFFFF
+    for start in range(0, len(content), BLOCK):
+        block = np.frombuffer(content[start : start + BLOCK], "uint8").copy()
+        first = min(4, len(block))
+        block[:first] ^= np.frombuffer(state.to_bytes(4, "little"), "uint8")[:first]
+        places = np.arange(len(block) - 1, -1, -1)
+        state = state >> 8 * first ^ int(np.bitwise_xor.reduce(parts[places, block]))
+    state ^= 0xFFFFFFFF
+    return ((state >> 15 | state << 17) + 0xA282EAD8 & 0xFFFFFFFF).to_bytes(4, "little")
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, Any]]:
@@ -52,6 +87,8 @@ def _fields(message: bytes) -> Iterator[tuple[int, Any]]:
             shift += 7
             if byte < 0x80:
                 return value
+            if shift > 63:
+                raise ValueError("a number that does not end")
 
     while place < len(message):
         key = varint()
@@ -60,6 +97,8 @@ def _fields(message: bytes) -> Iterator[tuple[int, Any]]:
         elif key & 7 == 2:
             length = varint()
             place += length
+            if place > len(message):
+                raise ValueError("a field that is cut")
             yield key >> 3, message[place - length : place]
         else:
             raise ValueError(f"a field of wire type {key & 7}, which no example has")
@@ -68,13 +107,16 @@ def _fields(message: bytes) -> Iterator[tuple[int, Any]]:
 def example(message: bytes) -> dict[str, Any]:
     """A tf.train.Example as name -> its first value, bytes or a whole number."""
     found: dict[str, Any] = {}
-    for _, features in _fields(message):
-        for _, entry in _fields(features):
-            pair = dict(_fields(entry))
-            for kind, values in _fields(pair[2]):
-                first = next((value for _, value in _fields(values)), b"")
-                packed = kind == 3 and isinstance(first, bytes)  # whole numbers lie in one packed field
-                found[pair[1].decode()] = next(_varints(first)) if packed else first
+    try:
+        for _, features in _fields(message):
+            for _, entry in _fields(features):
+                pair = dict(_fields(entry))
+                for kind, values in _fields(pair[2]):
+                    first = next((value for _, value in _fields(values)), b"")
+                    packed = kind == 3 and isinstance(first, bytes)  # whole numbers lie in one packed field
+                    found[pair[1].decode()] = next(_varints(first), 0) if packed else first
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        raise ValueError(f"no example: {error}") from error
     return found
 
 
@@ -88,7 +130,7 @@ def _varints(packed: bytes) -> Iterator[int]:
             value = shift = 0
 
 
-def _files(folder: Path, part: str) -> list[Path]:
+def shards(folder: Path, part: str) -> list[Path]:
     """The shards of one part, in order; a set of which one is missing is told."""
     files = sorted(folder.glob(f"{folder.parent.name}-{part}.tfrecord-*-of-*"))
     if not files or len(files) != int(files[0].name.rpartition("-of-")[2]):
@@ -101,12 +143,14 @@ def images(folder: Path, part: str) -> tuple[NDArray[np.int32], NDArray[np.int64
     from PIL import Image
 
     try:
-        rows = [example(record) for file in _files(folder, part) for _, record in records(file)]
+        rows = [example(record) for file in shards(folder, part) for _, record in records(file, checked=True)]
         pixels = [np.asarray(Image.open(io.BytesIO(row["image"])).convert("RGB")) for row in rows]
         labels = np.array([row["label"] for row in rows], "int64")
         numbers = [int(row["id"].decode().rsplit("_", 1)[1]) if "id" in row else i for i, row in enumerate(rows)]
         ids, stacked = np.array(numbers, "int32"), np.stack(pixels)
-    except (KeyError, ValueError, IndexError, OSError) as error:
+    except LabError:
+        raise
+    except Exception as error:  # whatever a damaged image makes its decoder raise
         raise LabError(f"{folder} is damaged ({error}): remove it and prepare it anew.") from error
     order = ids.argsort()
     return ids[order], labels[order], stacked[order]
@@ -116,13 +160,13 @@ def index(folder: Path, part: str) -> tuple[list[str], NDArray[np.int64]]:
     """The place and the label of each record of a part; its images stay in their files."""
     places, labels = [], []
     try:
-        for file in _files(folder, part):
+        for file in shards(folder, part):
             for offset, record in records(file):
                 places.append(f"{file}#{offset}+{len(record)}")
                 labels.append(example(record)["label"])
-    except (KeyError, ValueError, IndexError) as error:
+        return places, np.array(labels, "int64")
+    except (KeyError, OverflowError, TypeError, ValueError) as error:
         raise LabError(f"{folder} is damaged ({error}): remove it and prepare it anew.") from error
-    return places, np.array(labels, "int64")
 
 
 def class_names(folder: Path, default: tuple[str, ...]) -> tuple[str, ...]:
@@ -142,4 +186,7 @@ def encoded(place: str) -> io.BytesIO:
     assert found is not None
     with Path(found[1]).open("rb") as file:
         file.seek(int(found[2]))
-        return io.BytesIO(example(file.read(int(found[3])))["image"])
+        image = example(file.read(int(found[3]))).get("image")
+    if not isinstance(image, bytes):
+        raise ValueError("a record without an image")
+    return io.BytesIO(image)

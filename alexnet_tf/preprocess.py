@@ -55,6 +55,13 @@ class Preprocess(keras.layers.Layer):
         self.interpolation = interpolation
         self.crop_from = crop_from
 
+    def window(self, height: int, width: int) -> tuple[int, int, int, int]:
+        """The part of a raw image that `resize` looks at: top, left, height, width. The rest need not be decoded."""
+        if not (self.crop_from and self.resize_first):
+            return 0, 0, height, width
+        side = min(height, width)
+        return (height - side) // 2, (width - side) // 2, side, side
+
     def resize(self, images: Any) -> Any:
         side = self.crop_from or self.size
         if tuple(images.shape[1:3]) == (side, side):
@@ -70,9 +77,10 @@ class Preprocess(keras.layers.Layer):
         if self.crop_from:
             edge = (self.crop_from - self.size) // 2
             images = images[:, edge : edge + self.size, edge : edge + self.size]
-        if self.standardize == "mean_color":
-            return images - IMAGENET_COLOR
-        images = images / 255.0
+        return self.standardized(images)
+
+    def standardized(self, images: Any) -> Any:
+        images = images - IMAGENET_COLOR if self.standardize == "mean_color" else images / 255.0
         if self.standardize == "symmetric":
             images = images * 2.0 - 1.0
         elif self.standardize.startswith("per_image"):  # as TensorFlow's: a flat image must not divide by zero
@@ -83,6 +91,14 @@ class Preprocess(keras.layers.Layer):
         if self.standardize == "per_image_uint8":
             images = ops.floor(ops.clip(images * 255.5, 0.0, 255.0))
         return images if self.resize_first else self.resize(images)
+
+    def ten_crops(self, images: Any) -> Any:
+        """The 2012 paper's look at test images: corners, middle, and the mirror images of these: (10, images, ...)."""
+        assert self.crop_from is not None
+        images, far = self.before_augmentation(images), self.crop_from - self.size
+        places = [(0, 0), (0, far), (far, 0), (far, far), (far // 2, far // 2)]
+        crops = [images[:, top : top + self.size, left : left + self.size] for top, left in places]
+        return ops.stack([self.standardized(crop) for crop in (*crops, *(ops.flip(crop, axis=2) for crop in crops))])
 
     def call(self, images: Any) -> Any:
         return self.after_augmentation(self.before_augmentation(images))

@@ -15,7 +15,8 @@ from collections.abc import Iterator
 
 
 @contextlib.contextmanager
-def _standard_error_held_back() -> Iterator[None]:
+def standard_error_held_back() -> Iterator[None]:
+    """Nothing of what the process, its libraries included, writes to standard error; all of it if it fails."""
     sys.stderr.flush()
     kept = os.dup(2)
     with tempfile.TemporaryFile() as held:
@@ -35,9 +36,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 if os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
     # Keras loads TensorFlow beside any backend, merely because it is installed: four seconds for nothing.
     sys.modules.setdefault("tensorflow", None)  # type: ignore[arg-type]
-with _standard_error_held_back():
+with standard_error_held_back():
     import keras
 
     keras.ops.zeros(1)  # the first tensor makes the backend look for devices
 
-__all__ = ["keras"]
+__all__ = ["keras", "standard_error_held_back"]

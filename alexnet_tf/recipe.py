@@ -3,7 +3,7 @@
 Each field is **given** (the source states it), **inferred** (it follows from the source's code,
 from shapes or from its framework's defaults) or **ours** (the source is silent). The `paper`
 budget is the recipe as it stands; `laptop` and `quick` change the fields that they list, and a
-report prints every change. The recipes themselves stand in ``recipes.py``.
+report prints every change. The recipes themselves stand in ``recipes/``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from alexnet_tf.errors import UsageError, choose
 BUDGETS = ("quick", "laptop", "paper")
 PROTOCOLS = ("source", "honest")
 CHOICES = {
-    "optimizer": ("sgd", "adam"),
+    "optimizer": ("sgd", "adam", "adamw", "muon"),
     "loss": ("crossentropy", "bce"),
     "standardize": ("rescale", "symmetric", "per_image", "per_image_uint8", "mean_color"),
     "interpolation": ("bilinear", "nearest"),
@@ -43,6 +43,9 @@ RANGES: dict[str, tuple[type, float, float]] = {
     "momentum": (float, 0, 0.9999),
     "epsilon": (float, 1e-12, 1),
     "l2": (float, 0, 1),
+    "l1": (float, 0, 1),
+    "weight_decay": (float, 0, 10),
+    "label_smoothing": (float, 0, 0.9),
     "decay": (float, 0, 1),
 }
 PAIRS = {
@@ -60,6 +63,9 @@ OPTIONS: dict[str, tuple[type, float, float]] = {
     "alpha": (float, 0, 1e6),
     "beta": (float, 0, 100),
     "convolutions": (int, 2, 5),
+    "without": (int, 0, 5),
+    "groups": (int, 1, 64),
+    "kernels": (float, 0.01, 16),
     "dense_layers": (int, 1, 10),
 }
 
@@ -98,11 +104,14 @@ class Recipe:
     optimizer: str = "sgd"
     momentum: float = 0.0  # for Adam: beta_1
     epsilon: float = 1e-7  # of Adam: Keras' default; PyTorch's is 1e-8
-    l2: float = 0.0  # added to the gradient, not decoupled
+    l2: float = 0.0  # times the weights, added to the gradient: not decoupled
+    l1: float = 0.0  # times the weights' signs, added to the gradient
+    weight_decay: float = 0.0  # decoupled, of AdamW and Muon
     decay: float = 0.0  # lr / (1 + decay * step), as `decay=` meant in older Keras
     plateau: tuple[float, int] | None = None  # (factor, patience) of ReduceLROnPlateau on the loss
     steps: tuple[int, float] | None = None  # (epochs, factor): the rate falls every so many epochs
     loss: str = "crossentropy"
+    label_smoothing: float = 0.0  # this share of each label is spread over all classes
     augment: Mapping[str, float] = field(default_factory=dict)
     resize_first: bool = True  # False: standardize the small image, then enlarge it
     crop_from: int | None = None  # resize the shorter side to this, keep the middle `image_size` of it
@@ -117,6 +126,7 @@ class Recipe:
     given: str = ""  # names of the fields that the source states, separated by spaces
     inferred: str = ""
     budgets: Mapping[str, Budget] = field(default_factory=dict)
+    small_record: bool = False  # keep the class predicted for each test image, not its logits: one of very many runs
 
     def __post_init__(self) -> None:
         for name, allowed in CHOICES.items():
@@ -145,10 +155,8 @@ class Recipe:
             _check("train_images", self.train_images, int, 1, 10**8)
         if self.crop_from is not None:
             _check("crop_from", self.crop_from, int, self.image_size, 10_000)
-        if self.fold is not None and self.fold[0] >= self.fold[1]:
-            raise UsageError(
-                f"fold counts from 0: the last of {self.fold[1]} is {self.fold[1] - 1}; received {self.fold[0]}."
-            )
+            if not self.resize_first:
+                raise UsageError("crop_from keeps the middle of a resized image: leave resize_first true.")
         if self.plateau is not None and self.steps is not None:
             raise UsageError("plateau and steps both set the learning rate: leave one of them null.")
         for name, (first, second) in PAIRS.items():
@@ -158,6 +166,10 @@ class Recipe:
                     raise UsageError(f"{name} must be a pair such as [0.1, 5]; received {pair!r}.")
                 _check(f"{name}'s first number", pair[0], *first)
                 _check(f"{name}'s second number", pair[1], *second)
+        if self.fold is not None and self.fold[0] >= self.fold[1]:
+            raise UsageError(
+                f"fold counts from 0: the last of {self.fold[1]} is {self.fold[1] - 1}; received {self.fold[0]}."
+            )
 
     def mark(self, name: str) -> str:
         """Whether a field (or ``options.NAME``) is given, inferred or ours.
@@ -204,7 +216,7 @@ class Recipe:
         return self.change(choose_budget(self, budget).changes)
 
 
-ABOUT = ("name", "source", "title", "parameters", "given", "inferred", "budgets")
+ABOUT = ("name", "source", "title", "parameters", "given", "inferred", "budgets", "small_record")
 DEFAULTS = {item.name: item.default for item in dataclasses.fields(Recipe) if item.default is not dataclasses.MISSING}
 
 
@@ -217,7 +229,7 @@ def parse_value(text: str) -> Any:
     """Read the VALUE of ``--set KEY=VALUE``: JSON if it is, else a plain word."""
     try:
         return json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # no JSON, or numbers and brackets without end
         return {"None": None, "True": True, "False": False}.get(text, text)
 
 

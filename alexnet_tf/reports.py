@@ -120,6 +120,7 @@ def execute(name: str, source: Path, target: Path, parameters: dict[str, Any], p
             kernel_name="python3",
             cwd=str(source.parent),
             progress_bar=False,
+            stderr_file=None if parameters["budget"] == "quick" else sys.stderr,  # how far the trainings are
             execution_timeout=CELL_TIMEOUT[parameters["budget"]],
             extra_arguments=["--IPKernelApp.log_level=50"],  # silent about loopback connections and Ctrl-C
         )
@@ -200,24 +201,34 @@ def make(budget: str, only: Sequence[str] = (), fresh: bool = False, folder: Pat
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
     os.environ["ALEXNET_HEADLESS"] = "1"  # nobody can click in a report
-    done = []
-    for number, name in enumerate(chosen, start=1):
-        target = folder / f"{name}.ipynb"
-        partial = folder / f".{name}.part.ipynb"
-        progress = _Progress(name, number, len(chosen))
-        parameters = {"budget": budget, "fresh": fresh}
-        report = execute(name, known[name], partial, parameters, progress)
-        failed = target.with_name(f"{name}.failed.ipynb")
-        if partial.exists():  # not when the kernel never started
-            kept = target if report.ok else failed  # a failure does not take the place of a good report
-            partial.replace(kept)
-            render(kept)
-        if report.ok:
-            failed.unlink(missing_ok=True)
-            failed.with_suffix(".html").unlink(missing_ok=True)
-        done.append(report)
-        index(folder, budget, done)
+    done: list[Report] = []
+    with runs.locked(folder / ".lock", f"The reports in {folder} are being made"):
+        for number, name in enumerate(chosen, start=1):
+            partial = folder / f".{name}.part.ipynb"
+            progress = _Progress(name, number, len(chosen))
+            report = execute(name, known[name], partial, {"budget": budget, "fresh": fresh}, progress)
+            if partial.exists():  # not when the kernel never started
+                _keep(partial, folder, report)
+            done.append(report)
+            index(folder, budget, done)
     return done
+
+
+def _keep(partial: Path, folder: Path, report: Report) -> None:
+    """Put a notebook and its page in the place of earlier ones; a failure does not take a good report's."""
+    good, failed = folder / f"{report.name}.ipynb", folder / f"{report.name}.failed.ipynb"
+    kept = good if report.ok else failed
+    try:
+        page = render(partial)  # before anything is replaced
+        page.replace(kept.with_suffix(".html"))
+        partial.replace(kept)
+    except (OSError, ValueError):
+        partial.unlink(missing_ok=True)
+        if report.ok:  # else the report says what cut its notebook short, such as a full disk
+            raise
+    if report.ok:
+        failed.unlink(missing_ok=True)
+        failed.with_suffix(".html").unlink(missing_ok=True)
 
 
 def summary(reports: Sequence[Report], folder: Path) -> str:

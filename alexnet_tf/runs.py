@@ -8,6 +8,7 @@ logits) and ``measurements/``. Weights and half-done trainings lie under ``.cach
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import zipfile
@@ -52,20 +53,51 @@ def write_atomically(path: Path, content: bytes) -> None:
     """Write a whole file or nothing, whenever the process dies."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{os.getpid()}.part")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    try:
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)  # a full disk needs its room back
+        raise
+
+
+@contextlib.contextmanager
+def locked(path: Path, told: str) -> Iterator[None]:
+    """Hold a file's lock for one process; it goes when the process does, however it ends."""
+    with path.open("w") as file:
+        try:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except ImportError:  # not on this system: go without
+            pass
+        except OSError as error:
+            raise LabError(f"{told} by another process: wait for it, or stop it.") from error
+        yield
 
 
 def read_object(path: Path) -> dict[str, Any]:
     """A JSON object from a file; empty when there is no whole one."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
+    except (FileNotFoundError, ValueError, RecursionError):  # whatever damaged bytes make the decoder raise
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def checksum(record: Mapping[str, Any]) -> str:
+    """What all of a record but its own checksum hashes to, however it is laid out."""
+    text = json.dumps({key: value for key, value in record.items() if key != "checksum"}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def is_whole(record: Mapping[str, Any]) -> bool:
+    """Whether a record holds all it should and what was written into it; older ones carry no checksum."""
+    typed = all(isinstance(record.get(key), kind) for key, kind in RECORD.items())
+    return typed and record.get("checksum", checksum(record)) == checksum(record)
 
 
 def read_arrays(path: Path, what: str) -> dict[str, np.ndarray]:
@@ -77,6 +109,17 @@ def read_arrays(path: Path, what: str) -> dict[str, np.ndarray]:
             return dict(arrays)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise LabError(f"{what} are missing or damaged: train anew with --fresh ({path}).") from error
+
+
+def changed_fields(then: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """The fields of a recipe that a record's differ from: (value then, value now).
+
+    A field that one side does not know had the value that it has by default.
+    """
+    before, today = {name: entry["value"] for name, entry in then.items()}, json.loads(json.dumps(now))
+    names = sorted(before.keys() | today.keys())
+    pairs = {name: tuple(side.get(name, DEFAULTS.get(name)) for side in (before, today)) for name in names}
+    return {name: (old, new) for name, (old, new) in pairs.items() if old != new}
 
 
 @dataclass(frozen=True)
@@ -93,7 +136,7 @@ class Run:
         if not file.exists():
             raise LabError(f"{self} is not finished: run 'python -m alexnet_tf train {self.recipe}' again to go on.")
         record = read_object(file)
-        if not record.keys() >= RECORD.keys() or not all(isinstance(record[key], kind) for key, kind in RECORD.items()):
+        if not is_whole(record):
             raise LabError(f"The record of {self} is truncated or damaged: train it again ({file}).")
         if record["format"] != FORMAT:
             raise LabError(
@@ -104,10 +147,18 @@ class Run:
 
     @cached_property
     def outputs(self) -> dict[str, np.ndarray]:
-        """Ids, labels and logits for validation and test, as ``val_ids`` ... ``test_logits``."""
-        found = read_arrays(self.path / "outputs.npz", f"The outputs of {self}")
-        if not {"test_ids", "test_labels", "test_logits"} <= found.keys():
+        """Ids, labels and logits for validation and test, as ``val_ids`` ... ``test_logits``.
+
+        A small record holds ``test_predicted`` and ``test_right`` (packed bits) in place of all three.
+        """
+        file = self.path / "outputs.npz"
+        found = read_arrays(file, f"The outputs of {self}")
+        whole, small = {"test_ids", "test_labels", "test_logits"}, {"test_predicted", "test_right"}
+        if not whole <= found.keys() and not small <= found.keys():
             raise LabError(f"The outputs of {self} are not whole: train it anew with --fresh.")
+        wanted = self.record.get("outputs_sha256")  # older records know none
+        if wanted and hashlib.sha256(file.read_bytes()).hexdigest() != wanted:
+            raise LabError(f"The outputs of {self} are not its record's: train it anew with --fresh.")
         return found
 
     @property
@@ -117,12 +168,13 @@ class Run:
     @property
     def finished(self) -> bool:
         """A run without a whole record is unfinished."""
-        return read_object(self.path / "record.json").keys() >= RECORD.keys()
+        return is_whole(read_object(self.path / "record.json"))
 
     @property
     def begun(self) -> dict[str, Any]:
         """What an unfinished training was begun with; empty when none is under way."""
-        return read_object(self.scratch / "begun.json")
+        found = read_object(self.scratch / "begun.json")
+        return found if isinstance(found.get("provenance"), dict) else {}
 
     @property
     def weights(self) -> Path:
@@ -142,13 +194,9 @@ class Run:
     def outdated(self) -> list[str]:
         """What differs between the recipe as this run trained it and as it stands today."""
         record = self.record
-        then = {name: entry["value"] for name, entry in record["recipe"].items()}
         recipe = recipes.get(record["name"]).at(record["budget"]).change(record["overrides"])
-        now = json.loads(json.dumps(recipe.fields()))
-        plain = DEFAULTS  # what a field that came later meant before it came
-        names = sorted(then.keys() | now.keys())
-        pairs = {name: (then.get(name, plain.get(name)), now.get(name, plain.get(name))) for name in names}
-        return [f"{name} was {old!r} and is now {new!r}" for name, (old, new) in pairs.items() if old != new]
+        pairs = changed_fields(record["recipe"], recipe.fields())
+        return [f"{name} was {old!r} and is now {new!r}" for name, (old, new) in pairs.items()]
 
     def discard_state(self) -> None:
         """Forget an unfinished training; a finished run stays until a new one replaces it."""
@@ -157,18 +205,17 @@ class Run:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the run for one process; the lock goes when the process does, however it ends."""
+        """Hold the run for one process."""
         self.scratch.mkdir(parents=True, exist_ok=True)
-        with (self.scratch / "lock").open("w") as file:
-            try:
-                import fcntl
-
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except ImportError:  # not on this system: go without
-                pass
-            except OSError as error:
-                raise LabError(f"{self} is being trained by another process: wait for it, or stop it.") from error
+        with locked(self.scratch / "lock", f"{self} is being trained"):
+            self._sweep()
             yield
+
+    def _sweep(self) -> None:
+        """Remove what killed processes were in the middle of writing; only the holder of the lock may."""
+        for folder in self.path, self.scratch:
+            for partial in folder.glob("*.part"):
+                partial.unlink(missing_ok=True)
 
     def summary(self) -> dict[str, Any]:
         """The row of ``runs --json``."""

@@ -8,13 +8,15 @@ Keras' BackupAndRestore keeps neither dropout seeds nor callback state, hence ou
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import io
 import json
 import re
 import shutil
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -39,9 +41,8 @@ else:
 
 def make_loss(recipe: Recipe) -> keras.losses.Loss:
     """The loss of a recipe, on logits and one-hot labels."""
-    if recipe.loss == "bce":
-        return keras.losses.BinaryCrossentropy(from_logits=True)
-    return keras.losses.CategoricalCrossentropy(from_logits=True)
+    kinds = {"bce": keras.losses.BinaryCrossentropy, "crossentropy": keras.losses.CategoricalCrossentropy}
+    return kinds[recipe.loss](from_logits=True, label_smoothing=recipe.label_smoothing)
 
 
 def make_preprocess(recipe: Recipe) -> Preprocess:
@@ -74,34 +75,73 @@ def train(
 ) -> Run:
     """One run: finished ones are returned as they are, unfinished ones are gone on with.
 
-    `on` "all" shares every batch among the devices of this machine.
+    `on` "all" shares every batch among the devices of this machine; processes that have met share it in any case,
+    and then the first of them alone writes: the others return with nothing but the run's name.
 
     Raises `LabError` when the run on disk was made by an older version of the recipe.
     """
     recipe = recipes.get(name).at(budget).change(overrides or {})
     run = runs.locate(name, budget, seed, overrides, protocol, store)
-    if run.finished and not run.begun and not fresh:
+    command = [recipe.fields(), seed, protocol, fresh]
+    devices.agree({"what they were told to train": command, f"what is finished in {run.path}": run.finished})
+    stood = run.finished and not run.begun and not fresh
+    if stood:
         changed = run.outdated()
         if not changed:
             return run
         told = f"{run} is of an older recipe ({'; '.join(changed)})"
         if store is not None or budget != "quick":
             raise LabError(f"{told}: train it anew with --fresh.")
-        print(f"{told}: trained anew, as it takes seconds.", file=sys.stderr)
-    with run.locked():
-        if fresh:
+        _tell(f"{told}: trained anew, as it takes seconds.")
+    with run.locked() if devices.first() else contextlib.nullcontext():
+        if fresh and devices.first():
             run.discard_state()
+        elif not stood and run.finished and not run.begun:  # another process finished it while this one loaded
+            return runs.Run(run.path, run.scratch)
+        devices.wait()  # nobody reads before the first has discarded
         begun = _begin(run, recipe, name, budget, seed, overrides or {}, protocol)
         splits = datasets.load(recipe.dataset, protocol, recipe.train_images, skip_damaged, recipe.fold)
         begun["provenance"]["dataset_fingerprint"] = splits.fingerprint()
         if splits.skipped:
             begun["provenance"]["skipped"] = list(splits.skipped)
-            print(f"{len(splits.skipped)} damaged files left out: {', '.join(splits.skipped[:5])}", file=sys.stderr)
-        with devices.spread(on, recipe.batch_size) as count:
-            begun["provenance"]["devices"] = count
-            model = fit(run, recipe, splits, seed, begun)
-        _finish(run, recipe, splits, model, begun)
+            _tell(f"{len(splits.skipped)} damaged files left out: {', '.join(splits.skipped[:5])}")
+        rest = 0 if recipe.drop_remainder else len(splits.train) % recipe.batch_size
+        with devices.spread(on, recipe.batch_size, rest) as share:
+            begun["provenance"].update(devices=share.devices, processes=share.processes)
+            model, saver = fit(run, recipe, splits, seed, begun, share)
+        model = devices.part(model)
+        if devices.first():
+            saver.set_model(model)
+            begun["kept_epoch"] = saver.keep_best()
+            _finish(run, recipe, splits, model, begun)
     return runs.Run(run.path, run.scratch)
+
+
+def train_all(
+    names: Sequence[str], budget: str = "quick", seeds: int = 1, fresh: bool = False, protocol: str = "source"
+) -> dict[str, list[Run]]:
+    """Every recipe with every seed; says before each training how many remain and about how long they take."""
+    wanted = [(name, seed) for seed in range(seeds) for name in names]  # all recipes once before any twice
+    missing = [
+        (name, seed)
+        for name, seed in wanted
+        if fresh or not runs.locate(name, budget, seed, protocol=protocol).finished
+    ]
+    trained: dict[str, list[Run]] = {name: [] for name in names}
+    for name, seed in wanted:
+        if (name, seed) in missing:
+            minutes = sum(recipes.get(each).budgets[budget].minutes for each, _ in missing)
+            told = f"{len(missing)} of {len(wanted)} runs to train, about {minutes:.0f} minutes"
+            print(f"{told}; next: {name}, seed {seed}", file=sys.stderr)
+            missing.remove((name, seed))
+        trained[name].append(train(name, budget, seed, protocol=protocol, fresh=fresh))
+    return trained
+
+
+def _tell(line: str) -> None:
+    """To the person, once, however many processes train."""
+    if devices.first():
+        print(line, file=sys.stderr)
 
 
 def _begin(
@@ -120,14 +160,12 @@ def _begin(
     }
     earlier = run.begun
     if not earlier:
+        run.discard_state()  # nothing says which recipe a state without its beginning belongs to
         return begun
-    now, before = json.loads(json.dumps(begun["recipe"])), earlier.get("recipe", {})
-    values = [{field: entry["value"] for field, entry in marked.items()} for marked in (now, before)]
-    changed = [field for field in now.keys() | before.keys() if values[0].get(field) != values[1].get(field)]
+    changed = runs.changed_fields(earlier.get("recipe", {}), recipe.fields())
     if changed:
         raise LabError(
-            f"{run} was begun with an older recipe (changed since: {', '.join(sorted(changed))}): "
-            "train it anew with --fresh."
+            f"{run} was begun with an older recipe (changed since: {', '.join(changed)}): train it anew with --fresh."
         )
     begun["provenance"]["started"] = earlier["provenance"]["started"]
     begun["provenance"]["resumed"] = earlier["provenance"]["resumed"] + 1
@@ -146,60 +184,84 @@ def _marked(recipe: Recipe, budget: str, overrides: Mapping[str, Any]) -> dict[s
     return marked
 
 
-def fit(run: Run, recipe: Recipe, splits: Splits, seed: int, begun: dict[str, Any]) -> keras.Sequential:
-    """Train, saving each epoch, and return the network with the weights that the recipe keeps."""
+def fit(
+    run: Run, recipe: Recipe, splits: Splits, seed: int, begun: dict[str, Any], share: devices.Share
+) -> tuple[keras.Sequential, SaveState]:
+    """Train, saving each epoch, and return the network as the last epoch leaves it, with what has saved it."""
     classes = len(splits.class_names)
-    steps = steps_per_epoch(len(splits.train), recipe.batch_size, recipe.drop_remainder)
     model = models.build(recipe.model, recipe.image_size, classes, recipe.precision, seed, **recipe.options)
-    if begun["provenance"]["devices"] > 1:
+    if share.devices > 1:
         devices.synchronize(model)
-    model.compile(optimizer=make_optimizer(recipe), loss=make_loss(recipe), metrics=["accuracy"])
+    # Weighted, because images that fill up a shared batch of validation weigh nothing.
+    model.compile(optimizer=make_optimizer(recipe), loss=make_loss(recipe), weighted_metrics=["accuracy"])
+    schedules, plateau = _schedules(recipe)
+    saver = SaveState(run, recipe, begun, plateau, writes=devices.first())
+    saver.set_model(model)
+    done = saver.load()
+    seen = {"their images": begun["provenance"]["dataset_fingerprint"], f"the epochs done in {run.scratch}": done}
+    devices.agree(seen)
+    if done < recipe.epochs:
+        _go_on(model, recipe, splits, seed, done, [StopOnNaN(run), *schedules, saver], run, share)
+    begun["history"] = saver.history
+    begun["seconds"] = saver.seconds + (time.perf_counter() - saver.started if done < recipe.epochs else 0.0)
+    return model, saver
+
+
+def _schedules(recipe: Recipe) -> tuple[list[keras.callbacks.Callback], Any]:
+    """What changes the rate as the recipe wants it; the plateau, if any, once more by itself for its memory."""
+    found: list[keras.callbacks.Callback] = []
+    if recipe.steps:
+        every, factor = recipe.steps
+        rates = [recipe.learning_rate * factor ** (epoch // every) for epoch in range(recipe.epochs)]
+        found.append(keras.callbacks.LearningRateScheduler(lambda epoch, _: rates[epoch]))
     plateau = None
     if recipe.plateau:
         factor, patience = recipe.plateau
         plateau = keras.callbacks.ReduceLROnPlateau(monitor="val_loss", factor=factor, patience=patience)
-    stepped = []
-    if recipe.steps:
-        every, factor = recipe.steps
-        rates = [recipe.learning_rate * factor ** (epoch // every) for epoch in range(recipe.epochs)]
-        stepped = [keras.callbacks.LearningRateScheduler(lambda epoch, _: rates[epoch])]
-    saver = SaveState(run, recipe, begun, plateau)
-    saver.set_model(model)
-    done = saver.load()
-    preprocess = make_preprocess(recipe)
-    if done < recipe.epochs:
-        stream = streams.training_stream(
-            splits.train,
-            classes,
-            preprocess,
-            recipe.batch_size,
-            seed,
-            recipe.augment,
-            recipe.drop_remainder,
-            first_epoch=done,
-        )
-        callbacks = [
-            StopOnNaN(run),
-            *stepped,
-            *([plateau] if plateau else []),
-            saver,
-            Progress(run, recipe.epochs, steps, "test" if splits.val is None else "validation"),
-        ]
-        _fit_or_tell(
-            model,
-            stream,
-            epochs=recipe.epochs,
-            initial_epoch=done,
-            steps_per_epoch=steps,
-            validation_data=streams.evaluation_stream(splits.monitored, classes, preprocess),
-            callbacks=callbacks,
-            shuffle=False,  # the stream has shuffled
-            verbose=0,
-        )
-    begun["history"] = saver.history
-    begun["kept_epoch"] = saver.keep_best()
-    begun["seconds"] = saver.seconds + (time.perf_counter() - saver.started if done < recipe.epochs else 0.0)
-    return model
+        found.append(plateau)
+    return found, plateau
+
+
+def _go_on(
+    model: keras.Sequential,
+    recipe: Recipe,
+    splits: Splits,
+    seed: int,
+    done: int,
+    callbacks: list[keras.callbacks.Callback],
+    run: Run,
+    share: devices.Share,
+) -> None:
+    """The epochs that are not done yet."""
+    classes, preprocess = len(splits.class_names), make_preprocess(recipe)
+    steps = steps_per_epoch(len(splits.train), recipe.batch_size, recipe.drop_remainder)
+    # Under TensorFlow it is Keras that shares the batches among the devices.
+    shared: dict[str, Any] = {"share": share} if keras.backend.backend() == "jax" else {}
+    stream = streams.training_stream(
+        splits.train,
+        classes,
+        preprocess,
+        recipe.batch_size,
+        seed,
+        recipe.augment,
+        recipe.drop_remainder,
+        first_epoch=done,
+        **shared,
+    )
+    if devices.first():
+        part = "test" if splits.val is None else "validation"
+        callbacks = [*callbacks, Progress(run, recipe.epochs, steps, part)]
+    _fit_or_tell(
+        model,
+        stream,
+        epochs=recipe.epochs,
+        initial_epoch=done,
+        steps_per_epoch=steps,
+        validation_data=streams.evaluation_stream(splits.monitored, classes, preprocess, **shared),
+        callbacks=callbacks,
+        shuffle=False,  # the stream has shuffled
+        verbose=0,
+    )
 
 
 def _fit_or_tell(model: keras.Sequential, stream: Any, **settings: Any) -> None:
@@ -210,6 +272,10 @@ def _fit_or_tell(model: keras.Sequential, stream: Any, **settings: Any) -> None:
         told = re.search(r"LabError: (.*)", str(error))
         if told and not isinstance(error, LabError):
             raise LabError(told[1]) from error
+        if "Invalid JPEG data" in str(error):  # a whole file by its looks, whose inside no decoder takes
+            raise LabError(
+                "A photograph is damaged inside: 'python -m alexnet_tf data' says where they lie."
+            ) from error
         raise
 
 
@@ -227,6 +293,18 @@ def exported(model: keras.Sequential, preprocess: Preprocess, recipe: Recipe) ->
     return keras.Sequential([keras.Input((None, None, 3), dtype="uint8", name="image"), preprocess, bare, tail])
 
 
+def _kept(part: str, split: Split, logits: np.ndarray, small: bool) -> dict[str, np.ndarray]:
+    """What a record keeps of a split: ids, labels and logits; a small one the answers and which were right."""
+    predicted = logits.argmax(axis=1)
+    if small:
+        return {
+            f"{part}_predicted": predicted.astype("uint8" if logits.shape[1] <= 256 else "uint16"),
+            f"{part}_right": np.packbits(predicted == split.labels),
+        }
+    within = np.clip(logits, -65504, 65504).astype("float16")  # float16's range
+    return {f"{part}_ids": split.ids, f"{part}_labels": split.labels.astype("int16"), f"{part}_logits": within}
+
+
 def _finish(run: Run, recipe: Recipe, splits: Splits, model: keras.Sequential, begun: dict[str, Any]) -> None:
     """Measure the kept weights once, save the model for use, and write the record last."""
     classes, preprocess = len(splits.class_names), make_preprocess(recipe)
@@ -236,23 +314,24 @@ def _finish(run: Run, recipe: Recipe, splits: Splits, model: keras.Sequential, b
         if split is None:
             continue
         logits = logits_of(model, split, classes, preprocess)
-        outputs.update({f"{part}_ids": split.ids, f"{part}_labels": split.labels.astype("int16")})
-        outputs[f"{part}_logits"] = np.clip(logits, -65504, 65504).astype("float16")  # float16's range
+        outputs.update(_kept(part, split, logits, recipe.small_record))
         one_hot = np.eye(classes, dtype="float32")[split.labels]
         metrics[f"{part}_accuracy"] = float((logits.argmax(axis=1) == split.labels).mean())
         metrics[f"{part}_loss"] = float(make_loss(recipe)(one_hot, logits))
     content = io.BytesIO()
     np.savez_compressed(content, **outputs)  # type: ignore[arg-type]
-    shutil.rmtree(run.path / "measurements", ignore_errors=True)  # of the weights that are being replaced
-    write_atomically(run.path / "outputs.npz", content.getvalue())
     run.scratch.mkdir(parents=True, exist_ok=True)
     partial = run.weights.with_name("part.keras")
-    exported(model, preprocess, recipe).save(partial)
+    exported(model, preprocess, recipe).save(partial)  # the largest file first: a full disk spares the earlier run
+    shutil.rmtree(run.path / "measurements", ignore_errors=True)  # of the weights that are being replaced
+    write_atomically(run.path / "outputs.npz", content.getvalue())
     partial.replace(run.weights)
     seconds = begun.pop("seconds")
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    begun["provenance"].update(minutes=round(seconds / 60, 3), finished=now)
+    begun["provenance"].update(minutes=round(seconds / 60, 3), finished=now, peak_mib=provenance.peak_memory())
     record = {"format": runs.FORMAT, **begun, "class_names": list(splits.class_names), "metrics": metrics}
     record["images"] = {"train": len(splits.train), "val": len(splits.val or ()), "test": len(splits.test)}
+    record["outputs_sha256"] = hashlib.sha256(content.getvalue()).hexdigest()
+    record["checksum"] = runs.checksum(record)
     write_atomically(run.path / "record.json", (json.dumps(record, indent=1) + "\n").encode())
     run.discard_state()

@@ -13,6 +13,8 @@ from alexnet_tf.evaluation import Interval
 from alexnet_tf.recipe import PROTOCOLS
 from alexnet_tf.runs import Run
 
+RACE_TO = 0.25  # the training error of the 2012 paper's race between activations
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -30,9 +32,10 @@ class Verdict:
     why: str
 
 
-def judge_level(found: Interval, claimed: float, margin: float) -> tuple[str, str]:
+def judge_level(found: Interval, claimed: float, margin: float, form: str = ".1%") -> tuple[str, str]:
     """The rule for "scores a": where the interval lies against a and its margin."""
-    where = f"95 % interval {found.low:.1%} to {found.high:.1%} against {claimed:.1%} ± {margin:.1%}"
+    low, high = format(found.low, form), format(found.high, form)
+    where = f"95 % interval {low} to {high} against {format(claimed, form)} ± {format(margin, form)}"
     if found.low > claimed + margin:
         return "exceeded", where
     if found.low >= claimed - margin:
@@ -97,7 +100,12 @@ def judge(claim: Claim, found: Sequence[Run]) -> Verdict:
                 verdict, why = judge_level(interval, claim.reported, claim.margin)
             break
         theirs = _countable(claim.versus, claim.protocol, budget, found) if claim.versus else []
-        if {run.record["seed"] for run in ours} & {run.record["seed"] for run in theirs}:
+        shared = {run.record["seed"] for run in ours} & {run.record["seed"] for run in theirs}
+        if claim.rule == "race" and len(shared) > 1:
+            interval = evaluation.race(ours, theirs, RACE_TO)
+            verdict, why = judge_level(interval, claim.reported or 1.0, claim.margin, ".1f")
+            break
+        if claim.rule == "difference" and shared:
             interval = evaluation.paired_difference(ours, theirs)
             verdict, why = judge_difference(interval, claim.sign, claim.margin)
             break

@@ -4,11 +4,23 @@ import contextlib
 import json
 import os
 
+import hypothesis
 import numpy as np
 import pytest
 
 from alexnet_tf import datasets, recipes, runs
 from alexnet_tf.splits import Split, Splits
+
+# Properties are tried on the same examples each time, on a slow machine too.
+hypothesis.settings.register_profile(
+    "same",
+    derandomize=True,
+    database=None,
+    deadline=None,
+    max_examples=50,
+    suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture, hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("same")
 
 TINY = {"train_images": 48, "epochs": 2, "batch_size": 16, "options.width": 0.05, "options.dense_units": 8}
 
@@ -94,3 +106,16 @@ def make_run(tmp_path):
         return run
 
     return write
+
+
+def train_tiny(store, name="cifar10-bn64", seed=0, **changes):
+    """A training of a second or two."""
+    from alexnet_tf import training
+
+    return training.train(name, "quick", seed, {**TINY, **changes}, store=store)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """One finished tiny run, shared by the tests that only read it."""
+    return train_tiny(tmp_path_factory.mktemp("runs"), epochs=3)

@@ -57,6 +57,7 @@ print(json.dumps({
     assert all(found.values()), found
 
 
+@pytest.mark.slow
 def test_a_recipe_trains_without_tensorflow(tmp_path):
     found = in_jax(f"""
 from alexnet_tf import predict, training
@@ -87,3 +88,47 @@ except LabError as error:
     print(json.dumps(str(error)))
 """)
     assert "need the TensorFlow backend" in said
+
+
+def test_shares_of_a_batch_are_parts_of_the_whole_one():
+    """Two processes prepare, between them, the very images of one: each its own, mixed with its true neighbours."""
+    found = in_jax("""
+from alexnet_tf.devices import Share
+amounts = {"flip": 0.5, "mixup": 0.2, "cutmix": 0.5}
+streams = [stream(), *[stream(share=Share(process, 2, 2)) for process in range(2)]]
+same, sizes = True, []
+for step in range(5):
+    (whole, labels), *shares = [[np.asarray(part) for part in next(one)] for one in streams]
+    same &= np.allclose(whole, np.concatenate([share[0] for share in shares]), atol=1e-5)
+    same &= np.allclose(labels, np.concatenate([share[1] for share in shares]), atol=1e-5)
+    sizes.append([len(share[0]) for share in shares])
+print(json.dumps({"same": bool(same), "sizes": sizes}))
+""")
+    assert found == {"same": True, "sizes": [[6, 6], [6, 6], [6, 6], [2, 2], [6, 6]]}
+
+
+def test_shared_evaluation_counts_each_image_once():
+    """Forty images for two processes of three devices: two are added, and weigh nothing in loss and accuracy."""
+    found = in_jax("""
+import keras
+from alexnet_tf.devices import Share
+network = keras.Sequential([keras.Input((16, 16, 3)), keras.layers.Flatten(), keras.layers.Dense(4)])
+loss = keras.losses.CategoricalCrossentropy(from_logits=True)
+network.compile("sgd", loss, weighted_metrics=["accuracy"])
+plain = arrays.evaluation_stream(split, 4, Preprocess(16), 15)
+shared = [arrays.evaluation_stream(split, 4, Preprocess(16), 15, Share(process, 2, 6)) for process in range(2)]
+class Together(keras.utils.PyDataset):
+    def __len__(self):
+        return len(shared[0])
+    def __getitem__(self, number):
+        return tuple(np.concatenate(parts) for parts in zip(*[part[number] for part in shared]))
+batches = [Together()[i] for i in range(len(shared[0]))]
+print(json.dumps({
+    "numbers": [network.evaluate(stream, verbose=0) for stream in (plain, Together())],
+    "sizes": [len(batch[0]) for batch in batches],
+    "counted": sum(int((batch[2] > 0).sum()) for batch in batches),
+}))
+""")
+    numbers, shared = found.pop("numbers")
+    assert shared == pytest.approx(numbers, rel=1e-4)
+    assert found == {"sizes": [18, 18, 6], "counted": 40}

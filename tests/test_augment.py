@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import scipy.ndimage
 import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from alexnet_tf import augment as room
 from alexnet_tf.augment import augment
@@ -184,3 +186,19 @@ def test_randaugment_changes_most_images_and_more_with_magnitude():
 def test_an_unknown_augmentation_gets_a_hint():
     with pytest.raises(UsageError, match="did you mean 'rotation'"):
         apply(some_images(), {"rotatoin": 3})
+
+
+@settings(max_examples=8)
+@given(
+    st.dictionaries(st.sampled_from(AUGMENTATIONS), st.just(0.0) | st.floats(1e-6, 1), max_size=5),
+    st.integers(1, 5),
+    st.integers(2, 12),
+)
+def test_any_mixture_leaves_pixels_pixels_and_labels_shares(amounts, count, size):
+    images = np.random.default_rng(0).integers(0, 256, (count, size, size, 3)).astype("float32")
+    moved, labels = apply(images, {**amounts, "resized_crop": max(amounts.get("resized_crop", 1), 0.01)})
+    assert (moved.shape, moved.dtype) == (images.shape, np.float32)
+    assert moved.min() >= -0.5
+    assert moved.max() <= 255.5
+    assert labels.min() >= 0
+    np.testing.assert_allclose(labels.sum(axis=1), 1, atol=1e-5)

@@ -34,6 +34,18 @@ def test_a_worker_trains_an_epoch_for_each_line(monkeypatch, capsys):
     assert [float(line) > 0 for line in capsys.readouterr().out.split()] == [True, True]
 
 
+def test_decoding_is_measured_both_ways():
+    found = bench.decoding(rounds=1, images=32)
+    assert found["ratios"]["decode/500x375/vs-whole"]["median"] > 0
+    assert {"decode/500x375/fused", "decode/500x375/whole", "input/imagenet-2012"} == set(found["costs"])
+
+
+def test_steps_and_memory_are_measured_in_their_own_process():
+    found = bench.steps(rounds=2, recipes=["int305-cnn"])["costs"]
+    assert found["step/int305-cnn"]["n"] == 2
+    assert found["memory/int305-cnn"]["median"] > 100
+
+
 def test_parts_are_kept_beside_each_other(tmp_path):
     entry = bench.summary(np.array([1.0, 2.0, 9.0]))
     bench.save(tmp_path, "augmentations", {"costs": {"x": entry}})

@@ -16,8 +16,13 @@ def test_supported_pythons_pass(version):
     bootstrap.check_python(version)
 
 
+def test_the_oldest_packages_need_an_older_python():
+    with pytest.raises(bootstrap.SetupError, match=r"Python 3\.13 is not supported: install Python 3\.11 to 3\.12"):
+        bootstrap.check_python((3, 13), bootstrap.NEWEST_OF_OLDEST)
+
+
 def test_a_full_disk_is_told_with_the_remedy(tmp_path):
-    with pytest.raises(bootstrap.SetupError, match=r"Only 0\.5 GB are free .* need 4 GB"):
+    with pytest.raises(bootstrap.SetupError, match=r"Only 0\.5 GB are free .* need 5 GB"):
         bootstrap.check_disk(str(tmp_path), free_gb=0.5)
     bootstrap.check_disk(str(tmp_path), free_gb=50)
 

@@ -159,7 +159,8 @@ def test_train_evaluate_runs_predict(tmp_path, capsys):
 
 def test_ctrl_c_saves_and_the_same_command_goes_on(tmp_path):
     words = ["-m", "alexnet_tf", "train", "cifar10-bn64", *TINY, "--set", "epochs=400", "--runs", str(tmp_path)]
-    with subprocess.Popen([sys.executable, *words], stderr=subprocess.PIPE, text=True) as process:
+    heeding = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}  # what shells put aside does not
+    with subprocess.Popen([sys.executable, *words], stderr=subprocess.PIPE, text=True, **heeding) as process:
         for line in process.stderr:
             if "epoch 2/400" in line:
                 break

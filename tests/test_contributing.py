@@ -23,7 +23,9 @@ def followed(monkeypatch):
     monkeypatch.setattr(recipes, "RECIPES", dict(recipes.RECIPES))
     monkeypatch.setattr(datasets, "LOADERS", dict(datasets.LOADERS))
     monkeypatch.setattr(recipe, "DATASETS", (*recipe.DATASETS, "stripes"))
-    exec(BLOCKS["recipe"], vars(recipes))
+    room = dict(vars(recipes.source_a))
+    exec(BLOCKS["recipe"], room)
+    recipes.RECIPES["cifar10-simple-flip"] = room["CIFAR10_SIMPLE_FLIP"]
     exec(BLOCKS["dataset"], {**vars(datasets)})
     return eval(BLOCKS["claim"], vars(claims))
 

@@ -1,13 +1,17 @@
 """Splits, protocols, folders, and errors with a remedy."""
 
+import io
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from alexnet_tf import datasets
 from alexnet_tf.errors import LabError, UsageError
 from alexnet_tf.folders import folder
-from alexnet_tf.splits import Split, Splits, read_image
+from alexnet_tf.splits import Split, Splits, fold, read_image, split_off, stratified
 
 
 def make_folder(base, classes=("cat", "dog"), count=3):
@@ -51,6 +55,36 @@ def test_training_images_are_taken_in_proportion():
     assert set(np.bincount(splits.train.labels)) == {10}
     with pytest.raises(LabError, match=r"between 1 and 4000 .* received 5000"):
         datasets.load("paintbox", train_images=5000)
+
+
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=120), st.floats(0, 1), st.integers(0, 5))
+def test_any_part_is_held_out_in_proportion_and_nothing_is_lost(labels, share, seed):
+    split = Split(np.arange(len(labels)) + 100, np.array(labels), np.zeros((len(labels), 1, 1, 3), "uint8"))
+    kept, held = split_off(split, share)
+    assert len(held) == round(share * len(labels))
+    assert sorted([*kept.ids, *held.ids]) == split.ids.tolist()
+    chosen = stratified(split.labels, len(held), seed)
+    assert len(set(chosen)) == len(held)
+    for label in set(labels):
+        wanted = len(held) / len(labels) * labels.count(label)
+        assert abs((split.labels[chosen] == label).sum() - wanted) <= 2
+
+
+@given(st.integers(2, 5), st.integers(1, 4), st.integers(0, 30))
+def test_folds_of_any_number_meet_every_example_once(of, each, more):
+    labels = np.r_[np.tile(np.arange(3), of * each), np.zeros(more, int)]
+    half = len(labels) // 2
+    parts = [
+        Split(np.arange(len(some)), some, np.zeros((len(some), 1, 1, 3), "uint8"))
+        for some in (labels[:half], labels[half:])
+    ]
+    whole = Splits(parts[0], None, parts[1], ("a", "b", "c"))
+    folds = [fold(whole, which, of) for which in range(of)]
+    assert len({identity for one in folds for identity in one.test.ids}) == len(labels)
+    for one in folds:
+        assert not set(one.train.ids) & set(one.test.ids)
+        assert len(one.train) + len(one.test) == len(labels)
+        np.testing.assert_allclose(np.bincount(one.test.labels, minlength=3), np.bincount(labels) / of, atol=1)
 
 
 def test_the_fingerprint_sees_every_pixel():
@@ -205,6 +239,29 @@ def test_a_bomb_is_not_opened(tmp_path, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
     with pytest.raises(LabError, match="too many pixels"):
         read_image(tmp_path / "x.png")
+
+
+def encoded(kind):
+    content = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (24, 16, 3), dtype="uint8")).save(content, kind)
+    return content.getvalue()
+
+
+FILES = {kind: encoded(kind) for kind in ("jpeg", "png", "gif", "bmp", "tiff", "webp")}
+
+
+@pytest.mark.filterwarnings("ignore")  # decoders warn of what they then refuse
+@given(st.sampled_from(sorted(FILES)), st.floats(0, 1, exclude_max=True), st.integers(1, 255), st.booleans())
+def test_an_image_with_any_byte_changed_or_cut_away_is_pixels_or_told(tmp_path, kind, place, flip, cut):
+    content = bytearray(FILES[kind])
+    number = int(place**3 * len(content))  # most of them in the head
+    content[number] ^= flip
+    (tmp_path / "x").write_bytes(content[:number] if cut else content)
+    try:
+        image = read_image(tmp_path / "x")
+        assert (image.dtype, image.ndim, image.shape[2]) == (np.uint8, 3, 3)
+    except LabError as error:
+        assert "image" in str(error) or "pixels" in str(error)
 
 
 def test_a_damaged_cifar10_is_told(tmp_path, monkeypatch):

@@ -28,6 +28,7 @@ tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU"
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", VIRTUAL)
 def test_two_devices_follow_the_curve_of_one(tmp_path, backend):
     environment = {**os.environ, "KERAS_BACKEND": backend, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
@@ -53,5 +54,16 @@ def test_a_batch_that_can_not_be_shared_is_told(monkeypatch):
         devices.spread("all", 128),
     ):
         pass
-    with devices.spread("one", 128) as count:
-        assert count == 1
+    with devices.spread("one", 128) as share:
+        assert share == devices.Share()
+
+
+def test_a_last_batch_that_can_not_be_shared_is_told_where_it_matters(monkeypatch):
+    from alexnet_tf import devices
+    from alexnet_tf.errors import LabError
+
+    monkeypatch.setattr(devices, "available", lambda: ["cpu:0", "cpu:1"])
+    monkeypatch.setattr(devices.keras.backend, "backend", lambda: "jax")
+    monkeypatch.setattr(devices, "place", lambda: (0, 1))
+    with pytest.raises(LabError, match=r"last 5 images .* drop_remainder=true"), devices.spread("all", 128, 5):
+        pass

@@ -10,6 +10,8 @@ import threading
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from alexnet_tf import datasets, doors
@@ -101,6 +103,74 @@ def test_a_pickle_with_a_payload_does_not_run(tmp_path):
     assert not target.exists()
 
 
+class Addresses:
+    """A pickle of this would make numpy take eight bytes of the file for the address of an object."""
+
+    def __reduce__(self):
+        return np.ndarray, ((20, 3072), np.dtype("O"), b"A" * 20 * 3072 * 8)
+
+
+def test_a_pickle_does_not_reach_numpy(tmp_path):
+    content = pickle.dumps({b"data": Addresses(), b"labels": [0] * 20}, 2)
+    with pytest.raises(LabError, match="x is no batch of CIFAR-10"):
+        doors.unpickle_batch(content, "x")
+
+
+@given(st.integers(0, 10**6), st.integers(1, 255), st.booleans())
+def test_a_batch_with_any_byte_changed_or_cut_away_is_whole_or_told(place, flip, cut):
+    content = bytearray(batch(0))
+    place = place % 200 if place % 2 else place % len(content)  # half of them where the pickle says what it holds
+    content[place] ^= flip
+    try:
+        images, labels = doors.unpickle_batch(bytes(content[:place] if cut else content), "x")
+    except LabError as error:
+        assert "x is no" in str(error)
+    else:  # a pixel, a label or an unread name; the format has no checksum
+        assert (images.shape, images.dtype, labels.shape) == ((20, 32, 32, 3), np.uint8, (20,))
+
+
+@given(st.binary(max_size=80))
+def test_any_bytes_are_no_batch(content):
+    with pytest.raises(LabError, match="x is no"):
+        doors.unpickle_batch(content, "x")
+
+
+def test_archives_that_grow_without_end_are_not_read_to_it(tmp_path, monkeypatch):
+    """A few kilobytes that unpack into more than a set can hold."""
+    monkeypatch.setattr(doors, "LARGEST", 100_000)
+    archive = make_archive(tmp_path / doors.ARCHIVE)
+    with tarfile.open(archive, "w:gz") as packed:
+        for name in (*doors.TRAIN, "test_batch"):
+            member = tarfile.TarInfo(f"{doors.FOLDER}/{name}")
+            member.size = 10_000_000
+            packed.addfile(member, io.BytesIO(bytes(member.size)))
+    with pytest.raises(LabError, match="more than 0 MB: it is not what it seems"):
+        doors.read_python_version(archive)
+    folder = make_fashion(tmp_path / "fashion")
+    (folder / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(bytes(10_000_000)))
+    with pytest.raises(LabError, match="it is not what it seems"):
+        doors.read_fashion(folder)
+
+
+@given(st.integers(0, 39), st.integers(1, 255), st.booleans())
+def test_a_fashion_file_with_any_byte_of_its_head_changed_is_whole_or_told(tmp_path, place, flip, packed):
+    folder = tmp_path / f"fashion-{packed}"
+    if not folder.is_dir():
+        make_fashion(folder, packed)
+    (file,) = folder.glob("t10k-images*")
+    whole = file.read_bytes()
+    damaged = bytearray(whole)
+    damaged[place] ^= flip
+    file.write_bytes(damaged)
+    try:
+        _, (images, labels) = doors.read_fashion(folder)
+        assert len(images) == len(labels)
+    except LabError as error:
+        assert "get it anew" in str(error)
+    finally:
+        file.write_bytes(whole)
+
+
 def test_members_that_climb_out_are_read_in_memory_only(tmp_path):
     archive = make_archive(tmp_path / "in" / doors.ARCHIVE, outside="../../climbed")
     doors.read_python_version(archive)
@@ -178,6 +248,30 @@ def test_flower_photos_are_unpacked_and_split(tmp_path, server, monkeypatch):
     assert (len(splits.train), len(splits.test), splits.class_names) == (36, 4, ("daisy", "roses"))
     assert not set(splits.train.ids) & set(splits.test.ids)
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["flower_photos"]
+    with pytest.raises(LabError, match="flower_photos is there already: remove it"):
+        doors.get("flowers", tmp_path / "data")
+
+
+def test_photographs_that_are_half_unpacked_are_not_there(tmp_path, server, monkeypatch):
+    """The disk fills up in the middle of the archive."""
+    packed = tmp_path / "www" / "flower_photos.tgz"
+    with tarfile.open(packed, "w:gz") as archive:
+        for i in range(3):
+            archive.addfile(tarfile.TarInfo(f"flower_photos/daisy/{i}.jpg"), io.BytesIO())
+    item = wanted(packed.read_bytes(), f"{server}/flower_photos.tgz", target="flower_photos.tgz")
+    monkeypatch.setattr(doors, "DOWNLOADS", {"flowers": (item,)})
+
+    def full(self, path, *args, **kwargs):
+        (doors.Path(path) / "flower_photos" / "daisy").mkdir(parents=True)
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tarfile.TarFile, "extractall", full)
+        with pytest.raises(LabError, match=r"can't be unpacked .*No space left"):
+            doors.get("flowers", tmp_path / "data")
+    assert datasets.found("flowers") is None
+    assert doors.get("flowers", tmp_path / "data").is_dir()
+    assert datasets.found("flowers")
 
 
 def test_members_that_climb_out_are_not_unpacked(tmp_path, server, monkeypatch):
@@ -234,7 +328,7 @@ def test_a_damaged_fashion_mnist_is_told(tmp_path, damage):
 
 
 def test_every_download_is_offered_and_pinned():
-    from alexnet_tf.__main__ import GETTABLE
+    from alexnet_tf.commands import GETTABLE
 
     assert set(GETTABLE) == set(doors.DOWNLOADS)
     for item in [item for items in doors.DOWNLOADS.values() for item in items]:

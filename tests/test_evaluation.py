@@ -1,7 +1,13 @@
 """Figures against numbers worked out by hand."""
 
+import math
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
 
 from alexnet_tf import evaluation
 from alexnet_tf.errors import LabError
@@ -78,6 +84,61 @@ def test_runs_on_different_images_are_not_paired(make_run):
         evaluation.paired_difference([make_run("lab-bce", [True] * 3)], [make_run("lab-base", [True] * 2)])
 
 
+def test_small_records_pair_like_whole_ones(make_run):
+    right = np.arange(100) % 10 < 7
+    run, other = make_run("lab-bce", right), make_run("lab-base", ~right)
+    whole = evaluation.paired_difference([run], [other])
+    with np.load(run.path / "outputs.npz") as arrays:
+        predicted = arrays["test_logits"].argmax(axis=1).astype("uint8")
+    for made, hits in (run, right), (other, ~right):
+        np.savez(made.path / "outputs.npz", test_predicted=predicted, test_right=np.packbits(hits))
+        made.__dict__.pop("outputs")
+    np.testing.assert_array_equal(evaluation.correct(run), right)
+    assert evaluation.paired_difference([run], [other]) == whole
+    other.record["provenance"]["dataset_fingerprint"] = "another"
+    with pytest.raises(LabError, match="different images"):
+        evaluation.paired_difference([run], [other])
+
+
+def test_p_values_are_the_textbooks(make_run):
+    """One seed: McNemar on 3 against 12 discordant images, a binomial tail; several: Student's paired t."""
+    ours = np.repeat([True, True, False, False], [60, 12, 3, 25])
+    theirs = np.repeat([True, False, True, False], [60, 12, 3, 25])
+    tail = sum(math.comb(15, k) for k in range(4)) / 2**15
+    found = evaluation.difference_p([make_run("lab-bce", ours)], [make_run("lab-base", theirs)])
+    assert found == pytest.approx(2 * tail)
+    counts = {"lab-4conv": [90, 60, 30], "lab-3conv": [80, 52, 22]}
+    first, second = (
+        [make_run(name, np.arange(100) < right, seed=seed) for seed, right in enumerate(rights)]
+        for name, rights in counts.items()
+    )
+    gains = np.array([0.10, 0.08, 0.08])
+    t = gains.mean() / (gains.std(ddof=1) / np.sqrt(3))
+    assert evaluation.difference_p(first, second[::-1]) == pytest.approx(2 * stats.t.sf(t, 2))
+
+
+def test_holm_multiplies_the_smallest_by_their_number():
+    assert evaluation.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+
+
+def run_with_errors(make_run, recipe, errors, seed=0):
+    run = make_run(recipe, [True], seed=seed)
+    run.record["history"] = [{"epoch": e, "accuracy": 1 - error} for e, error in enumerate(errors, 1)]
+    return run
+
+
+def test_a_race_counts_parts_of_epochs_and_who_never_arrives(make_run):
+    fast = [run_with_errors(make_run, "paper-relu", [0.5, 0.3, 0.2], seed) for seed in (0, 1)]
+    slow = [
+        run_with_errors(make_run, "paper-tanh", errors, seed) for seed, errors in enumerate([[0.4] * 10, [0.4, 0.2]])
+    ]
+    assert evaluation.epochs_to(fast[0], 0.25) == pytest.approx(2.5)
+    assert evaluation.epochs_to(fast[0], 0.6) == 1
+    assert evaluation.epochs_to(slow[0], 0.25) is None
+    found = evaluation.race(fast, slow, 0.25)
+    assert (found.mean, found.n) == (pytest.approx((10 / 2.5 + 1.75 / 2.5) / 2), 2)
+
+
 def test_how_many_seeds_would_decide():
     """A spread of 0.0161 between seeds, by Student's t: the half-width must fall below the goal."""
     wide = evaluation.Interval(0.01, -0.03, 0.05, 3)  # goal: leave zero, 0.01
@@ -87,3 +148,81 @@ def test_how_many_seeds_would_decide():
     none = evaluation.Interval(0.0, -0.04, 0.04, 3)  # goal: fit into the margin, 0.01
     assert evaluation.seeds_to_decide(none, 0.01) == 13
     assert evaluation.seeds_to_decide(evaluation.Interval(0.01, 0, 0.02, 1), 0.01) is None
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=60))
+def test_all_figures_of_one_matrix_agree(pairs):
+    labels, predicted = np.array(pairs).T
+    matrix = evaluation.confusion(labels, predicted, 5)
+    assert matrix.sum() == len(pairs)
+    assert matrix.trace() / matrix.sum() == pytest.approx(evaluation.accuracy(labels, np.eye(5)[predicted]))
+    np.testing.assert_array_equal(matrix.sum(axis=1), np.bincount(labels, minlength=5))
+    np.testing.assert_array_equal(evaluation.confusion(predicted, labels, 5), matrix.T)
+    precision, recall, f1 = evaluation.scores(matrix).T
+    np.testing.assert_allclose(recall @ matrix.sum(axis=1), matrix.trace())
+    np.testing.assert_allclose(precision @ matrix.sum(axis=0), matrix.trace())
+    assert (f1 <= np.maximum(precision, recall) + 1e-12).all()
+    mistakes = evaluation.most_confused(matrix, "abcde", 25)
+    assert sum(count for *_, count in mistakes) == matrix.sum() - matrix.trace()
+
+
+@given(st.integers(1, 5000), st.floats(0, 1), st.integers(2, 50))
+def test_an_interval_of_counts_holds_its_mean_and_shrinks_with_the_test_set(total, share, times):
+    correct = round(share * total)
+    few, many = (
+        evaluation.binomial_interval(correct, total),
+        evaluation.binomial_interval(correct * times, total * times),
+    )
+    mirrored = evaluation.binomial_interval(total - correct, total)
+    for found in few, many:
+        assert 0 <= found.low <= found.mean + 1e-12
+        assert found.mean - 1e-12 <= found.high <= 1
+    assert many.high - many.low < few.high - few.low
+    assert mirrored.low == pytest.approx(1 - few.high, abs=1e-9)
+
+
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=10), st.floats(-1, 1))
+def test_an_interval_over_seeds_holds_its_mean_moves_with_it_and_shrinks(values, shift):
+    found = evaluation.mean_interval(values)
+    moved = evaluation.mean_interval([value + shift for value in values])
+    doubled = evaluation.mean_interval(values * 2)
+    assert found.low <= found.mean <= found.high
+    assert (moved.low, moved.high) == (pytest.approx(found.low + shift), pytest.approx(found.high + shift))
+    assert doubled.high - doubled.low <= (found.high - found.low) * (1 + 1e-9)
+    turned = evaluation.mean_interval(values[::-1])
+    assert (turned.mean, turned.low, turned.n) == (pytest.approx(found.mean), pytest.approx(found.low), found.n)
+
+
+@given(st.integers(0, 1000), st.integers(1, 4), st.integers(2, 40))
+def test_a_difference_turned_around_is_its_negative_and_of_nothing_is_nothing(draw, seeds, images):
+    rng = np.random.default_rng(draw)
+
+    def some():
+        return [
+            SimpleNamespace(
+                record={"seed": seed},
+                outputs={
+                    "test_ids": np.arange(images),
+                    "test_labels": np.zeros(images, int),
+                    "test_logits": rng.normal(size=(images, 3)),
+                },
+            )
+            for seed in range(seeds)
+        ]
+
+    ours, theirs = some(), some()
+    there, back = evaluation.paired_difference(ours, theirs), evaluation.paired_difference(theirs, ours)
+    assert (there.mean, there.low, there.high) == tuple(pytest.approx(-x) for x in (back.mean, back.high, back.low))
+    nothing = evaluation.paired_difference(ours, ours)
+    assert (nothing.low, nothing.mean, nothing.high) == (0, 0, 0)
+
+
+def test_ranks_are_places_in_a_sorted_list():
+    rng = np.random.default_rng(0)
+    scores, labels = rng.integers(0, 6, (50, 9)).astype("float32"), rng.integers(0, 9, 50)
+    found = evaluation.ranks(labels, scores)
+    for row, label, rank in zip(scores, labels, found, strict=True):
+        best_first = sorted(range(9), key=lambda place: (-row[place], place))
+        assert best_first.index(label) == rank
+    np.testing.assert_array_equal(found == 0, scores.argmax(axis=1) == labels)
+    assert evaluation.top(9, found).mean == 1.0

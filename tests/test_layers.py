@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from alexnet_tf.layers import GroupedConv2D, LocalResponseNormalization, ResidualBlock
 from alexnet_tf.quiet import keras
@@ -30,6 +32,31 @@ def test_both_ways_equal_the_equation(constants):
     expected = by_hand(x, **constants)
     np.testing.assert_allclose(np.asarray(layer(x)), expected, rtol=2e-5, atol=2e-6)
     np.testing.assert_allclose(np.asarray(layer._portable(x)), expected, rtol=2e-5, atol=2e-6)
+
+
+@settings(max_examples=25)
+@given(
+    shape=st.tuples(st.integers(1, 2), st.integers(1, 3), st.integers(1, 3), st.integers(1, 9)),
+    depth_radius=st.integers(0, 12),
+    bias=st.floats(1e-3, 10),
+    alpha=st.floats(0, 10),
+    beta=st.floats(-1, 2),
+    power=st.integers(-3, 3),
+)
+def test_any_shape_and_constants_equal_the_equation_and_both_gradients_agree(shape, power, **constants):
+    import tensorflow as tf
+
+    layer = LocalResponseNormalization(**constants)
+    x = tf.constant(np.random.default_rng(0).normal(0, 10.0**power, shape), tf.float32)
+    gradients = []
+    for way in layer._native, layer._portable:
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = way(x)
+        np.testing.assert_allclose(y, by_hand(x.numpy(), **constants), rtol=1e-4)
+        gradients.append(tape.gradient(y, x).numpy())
+    assert np.isfinite(gradients).all()
+    np.testing.assert_allclose(*gradients, rtol=1e-3, atol=1e-4 * np.abs(gradients).max())
 
 
 def test_whole_numbers_are_taken_as_numbers():
@@ -76,6 +103,9 @@ def test_config_and_shape_survive():
         ({"depth_radius": True}, "received True"),
         ({"bias": 0}, "received 0"),
         ({"alpha": -1e-4}, "received -0.0001"),
+        ({"bias": float("nan")}, "received nan"),
+        ({"alpha": float("inf")}, "received inf"),
+        ({"beta": float("nan")}, "received nan"),
     ],
 )
 def test_bad_constants_say_what_they_received(bad, said):

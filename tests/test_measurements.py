@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
+from PIL import Image
 
-from alexnet_tf import corruptions, datasets, measurements, training
+from alexnet_tf import corruptions, datasets, evaluation, interpret, measurements, predict, training
+from alexnet_tf.__main__ import main
 from alexnet_tf.errors import LabError
 from alexnet_tf.splits import Splits
 
@@ -59,6 +62,53 @@ def test_corruptions_strangers_and_twins(trained):
     assert twins["nearest"].tolist() == [0, 1, 2, 3, 4]
     assert twins["pixels_apart"].max() == 0
     np.testing.assert_array_equal(splits.train.labels[twins["nearest"]], splits.train.labels[:5])
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    """Two classes of wide and high pictures of noise."""
+    rng = np.random.default_rng(0)
+    for name, shape in ("high", (40, 25, 3)), ("wide", (30, 50, 3)):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for number in range(30):
+            noise = Image.fromarray(rng.integers(0, 256, shape, dtype="uint8"))
+            noise.save(tmp_path / "photos" / name / f"{number}.jpg")
+    return f"{tmp_path}/photos"
+
+
+def belief_by_hand(network, image, side, size):
+    """The mean of ten softmaxes, one crop at a time."""
+    height, width = image.shape[:2]
+    least = min(height, width)
+    top, left = (height - least) // 2, (width - least) // 2
+    square = tf.image.resize(image[top : top + least, left : left + least], (side, side)).numpy()
+    total, far, middle = 0, side - size, (side - size) // 2
+    for y, x in (0, 0), (0, far), (far, 0), (far, far), (middle, middle):
+        for step in 1, -1:
+            crop = square[y : y + size, x : x + size][:, ::step] - [123.68, 116.779, 103.939]
+            powers = np.exp(np.asarray(network(crop[None].astype("float32")), "float64")[0])
+            total = total + powers / powers.sum() / 10
+    return total
+
+
+def test_ten_crops_are_averaged_image_by_image(tmp_path, photographs, capsys):
+    small = {"dataset": photographs, "train_images": 54, "epochs": 1, "options.width": 0.125, "options.dense_units": 8}
+    run = training.train("imagenet-2012", "quick", 0, small, store=tmp_path / "runs")
+    found = measurements.ten_crops(run)
+    network = interpret.parts(predict.load(run.weights))[1]
+    split = datasets.load(photographs).test
+    for place in range(len(split)):
+        belief = belief_by_hand(network, split.image(place), 72, 67)
+        assert found["ten_crops"][place] == (belief > belief[split.labels[place]]).sum()
+    assert (found["middle"] == 0).mean() == pytest.approx(run.record["metrics"]["test_accuracy"])
+    assert main(["evaluate", str(run.path), "--ten-crop"]) == 0
+    said = capsys.readouterr().out
+    assert f"ten crops: top-1 {evaluation.top(1, found['ten_crops'])}, top-5 100.00%" in said
+
+
+def test_ten_crops_need_a_margin(trained):
+    with pytest.raises(LabError, match="ten crops need a recipe with crop_from"):
+        measurements.ten_crops(trained[0])
 
 
 def test_inside_is_whole_and_small(trained):

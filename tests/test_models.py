@@ -18,6 +18,7 @@ LAST = {
     "int305": ("pool5", (2, 2, 384)),
     "zeng": ("pool5", (4, 4, 128)),
     "alexnet-2012": ("pool5", (6, 6, 256)),
+    "alexnet-32": ("pool5", (2, 2, 128)),
     "four-layer": ("pool3", (4, 4, 64)),
 }
 NARROW = {"width": 0.125, "dense_units": 8}
@@ -28,6 +29,7 @@ SMALL = {
     "int305": (32, NARROW),
     "zeng": (32, NARROW),
     "alexnet-2012": (67, NARROW),
+    "alexnet-32": (28, NARROW),
 }
 
 
@@ -73,7 +75,9 @@ def test_layers_carry_the_papers_names(name):
     assert {"conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"} <= set(names)
 
 
-@pytest.mark.parametrize("name", sorted(set(models.ARCHITECTURES) - {"resnet18", "four-layer"}))  # they pad
+@pytest.mark.parametrize(
+    "name", sorted(set(models.ARCHITECTURES) - {"resnet18", "four-layer", "alexnet-32"})
+)  # they pad
 def test_too_small_images_are_one_sentence(name):
     with pytest.raises(LabError, match="px are too small"):
         models.build(name, image_size=20 if SMALL.get(name, (0,))[0] > 32 else 1)
@@ -104,6 +108,52 @@ def test_lab3_knobs_change_what_they_say(options, present, absent):
     names = {layer.name for layer in models.build("lab3", 67, width=0.1, dense_units=8, **options).layers}
     assert present <= names
     assert not absent & names
+
+
+@pytest.mark.parametrize(
+    ("options", "present", "absent"),
+    [
+        ({"without": 3}, {"conv2", "conv4"}, {"conv3", "act3"}),
+        ({"without": 1}, {"conv1_left_out", "pool1"}, {"conv1", "norm1"}),
+        ({"flatten": False, "dense_layers": 1}, {"average", "fc6"}, {"flatten", "fc7", "drop6"}),
+        ({"dropout": 0.0}, {"fc8"}, {"drop6", "drop7"}),
+        ({"norm": "none"}, {"conv1", "conv2"}, {"norm1", "norm2"}),
+    ],
+)
+def test_the_grids_knobs_change_what_they_say(options, present, absent):
+    names = {layer.name for layer in small("alexnet-32", **options).layers}
+    assert present <= names
+    assert not absent & names
+
+
+def test_leaving_a_convolution_out_keeps_the_size_of_all_maps():
+    """Else the dense part would change with it, and the comparison with it."""
+    for number in range(6):
+        maps = {layer.name: layer.output.shape[1:3] for layer in small("alexnet-32", without=number).layers[:-6]}
+        assert (maps["pool1"], maps["pool2"], maps["pool5"]) == ((7, 7), (4, 4), (2, 2))
+
+
+def test_batch_normalization_stands_where_the_knob_says():
+    before, after = (
+        [layer.name for layer in small("alexnet-32", norm=f"batch-{place}").layers] for place in ("before", "after")
+    )
+    assert before[:4] == ["conv1", "norm1", "act1", "pool1"]
+    assert after[:4] == ["conv1", "act1", "norm1", "pool1"]
+
+
+def test_the_papers_initialization_is_its_own():
+    network = models.build("alexnet-32", 28, init="paper", seed=0)
+    biases = {layer.name: float(np.mean(layer.get_weights()[1])) for layer in network.layers if layer.get_weights()}
+    assert {name for name, bias in biases.items() if bias == 1} == {"conv2", "conv4", "conv5", "fc6", "fc7"}
+    assert network.get_layer("fc6").get_weights()[0].std() == pytest.approx(0.01, rel=0.02)
+
+
+@pytest.mark.parametrize("bad", [{"pooling": "max"}, {"norm": "batch"}, {"init": "xavier"}, {"activation": "swish"}])
+def test_a_wrong_knob_is_named(bad):
+    with pytest.raises(UsageError, match=f"no {next(iter(bad))}"):
+        small("alexnet-32", **bad)
+    with pytest.raises(UsageError, match="received 6"):
+        small("alexnet-32", without=6)
 
 
 def test_the_sigmoid_head_is_not_undone_by_the_loss():

@@ -1,15 +1,22 @@
 """The pipeline: equal eagerly and in a parallel stream, bit for bit, one draw an image."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from alexnet_tf import pipeline
 from alexnet_tf.errors import LabError, UsageError
 from alexnet_tf.preprocess import Preprocess
 from alexnet_tf.quiet import keras
-from alexnet_tf.splits import Split
+from alexnet_tf.splits import Split, plain_jpeg, read_image
 
 AMOUNTS = {
     "flip": 0.5,
@@ -99,6 +106,55 @@ def test_files_give_the_same_stream_as_their_pixels(tmp_path):
         )
 
 
+PLAIN = {
+    "420": {}, "422": {"subsampling": 1}, "444": {"subsampling": 0}, "progressive": {"progressive": True},
+    "rgb": {"keep_rgb": True},
+}  # fmt: skip
+
+
+def photograph(path, height=83, width=131, mode="RGB", **settings):
+    """Strong colours that change from pixel to pixel, so that every interpolation shows."""
+    noise = np.random.default_rng(height).integers(0, 256, (height, width, 3), dtype="uint8")
+    Image.fromarray(noise).convert(mode).save(path, "JPEG", quality=90, **settings)
+    return path
+
+
+def decoded(path, preprocess):
+    fast = tf.function(lambda name: pipeline.decode(name, preprocess))(tf.constant(str(path)))
+    slow = preprocess.before_augmentation(read_image(path)[None])[0]
+    return np.asarray(fast), np.asarray(slow)
+
+
+@pytest.mark.parametrize("size", [(83, 131), (131, 83), (64, 96), (16, 400), (1, 9)])
+@pytest.mark.parametrize("settings", PLAIN.values(), ids=PLAIN)
+def test_a_window_decoded_alone_has_the_very_pixels_of_the_whole(tmp_path, size, settings):
+    path = photograph(tmp_path / "x.jpg", *size, **settings)
+    assert plain_jpeg(path.read_bytes()) == size
+    for preprocess in Preprocess(20, crop_from=24), Preprocess(20):
+        np.testing.assert_array_equal(*decoded(path, preprocess))
+
+
+def test_what_is_no_plain_upright_jpeg_goes_the_careful_way(tmp_path):
+    turned = Image.Exif()
+    turned[0x0112] = 6  # a quarter turn
+    photograph(tmp_path / "turned.jpg", exif=turned)
+    photograph(tmp_path / "ink.jpg", mode="CMYK")
+    (tmp_path / "tail.jpg").write_bytes(photograph(tmp_path / "good.jpg").read_bytes() + b"more")
+    Image.open(tmp_path / "good.jpg").save(tmp_path / "other.png")
+    for name in "turned.jpg", "ink.jpg", "tail.jpg", "other.png":
+        assert plain_jpeg((tmp_path / name).read_bytes()) is None
+        np.testing.assert_array_equal(*decoded(tmp_path / name, Preprocess(20, crop_from=24)))
+    assert plain_jpeg(photograph(tmp_path / "grey.jpg", mode="L").read_bytes())
+    np.testing.assert_array_equal(*decoded(tmp_path / "grey.jpg", Preprocess(20, crop_from=24)))
+
+
+def test_a_photograph_cut_short_is_told_by_its_name(tmp_path):
+    path = photograph(tmp_path / "cut.jpg")
+    path.write_bytes(path.read_bytes()[:-300])
+    with pytest.raises(Exception, match=r"LabError: .*cut\.jpg can't be read"):
+        decoded(path, Preprocess(20))
+
+
 def test_standardizations_are_what_they_say():
     images = some_images(3, 12).astype("uint8")
     images[2] = 77  # flat
@@ -155,3 +211,85 @@ def test_preprocessing_survives_saving_and_refuses_nonsense(tmp_path):
     np.testing.assert_array_equal(np.asarray(model(images)), np.asarray(again(images)))
     with pytest.raises(UsageError, match="did you mean 'rescale'"):
         Preprocess(24, "rescal")
+
+
+@settings(max_examples=5)
+@given(
+    images=st.integers(1, 12),
+    batch_size=st.integers(1, 14),
+    size=st.integers(1, 20),
+    seed=st.integers(0, 2**31 - 1),
+    epoch=st.integers(0, 3),
+    names=st.sets(st.sampled_from(sorted(AMOUNTS)), max_size=3),
+)
+def test_any_stream_is_a_function_of_seed_epoch_and_step(images, batch_size, size, seed, epoch, names):
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (images, 9, 9, 3), dtype="uint8")
+    split = Split(np.arange(images), np.arange(images) % 3, pixels)
+    settings = (split, 3, Preprocess(size), batch_size, seed, {name: AMOUNTS[name] for name in names})
+    steps = -(-images // batch_size)
+    whole = batches(pipeline.training_stream(*settings), (epoch + 1) * steps)[-steps:]
+    resumed = batches(pipeline.training_stream(*settings, first_epoch=epoch), steps)
+    for (x, y), (again, labels) in zip(whole, resumed, strict=True):
+        np.testing.assert_array_equal(x, again)
+        np.testing.assert_array_equal(y, labels)
+        assert (x.shape[1:], x.dtype, y.shape[1:], y.dtype) == ((size, size, 3), np.float32, (3,), np.float32)
+        assert np.isfinite(x).all()
+    assert [len(x) for x, _ in whole[:-1]] == [batch_size] * (steps - 1)
+    assert sum(len(x) for x, _ in whole) == images
+    if "mixup" not in names:
+        seen = np.concatenate([y for _, y in whole]).sum(axis=0)
+        np.testing.assert_array_equal(seen, np.bincount(split.labels, minlength=3))
+
+
+@settings(max_examples=25)
+@given(
+    shape=st.tuples(st.integers(1, 3), st.integers(1, 30), st.integers(1, 30)),
+    size=st.integers(1, 24),
+    more=st.none() | st.integers(0, 9),
+    standardize=st.sampled_from(["rescale", "symmetric", "per_image", "per_image_uint8", "mean_color"]),
+    resize_first=st.booleans(),
+    interpolation=st.sampled_from(["bilinear", "nearest"]),
+)
+def test_any_preprocessing_of_any_image_has_its_size_and_finite_pixels(shape, size, more, **settings):
+    images = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype="uint8")
+    if more is not None:
+        settings["resize_first"] = True  # as recipes do
+    layer = Preprocess(size, crop_from=None if more is None else size + more, **settings)
+    found = np.asarray(layer(images))
+    assert (found.shape, found.dtype) == ((shape[0], size, size, 3), np.float32)
+    assert found.shape == tuple(layer.compute_output_shape(images.shape))
+    assert np.isfinite(found).all()
+
+
+STREAMED = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from alexnet_tf import pipeline
+from alexnet_tf.preprocess import Preprocess
+from alexnet_tf.splits import Split
+
+files, side = sorted(map(str, Path(sys.argv[1]).iterdir())) * 1200, 256
+split = Split(np.arange(len(files)), np.arange(len(files)) % 2, files=tuple(files))
+stream = iter(pipeline.training_stream(split, 2, Preprocess(224, crop_from=side), 16, 0, {"flip": 0.5}))
+[next(stream) for _ in range(8)]  # every thread and buffer is there
+decoded = len(files) * side * side * 3 * 4
+pages = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (pages + decoded // 3,) * 2)
+try:
+    np.zeros(decoded, "uint8")
+except MemoryError:
+    print("the set does not fit")
+seen = sum(len(next(stream)[0]) for _ in range(len(files) // 16))
+print("streamed", seen, "of", len(files))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="this system does not say how much memory is used")
+def test_a_training_set_larger_than_memory_streams(tmp_path):
+    Image.linear_gradient("L").convert("RGB").save(tmp_path / "x.jpg")
+    environment = {**os.environ, "MALLOC_ARENA_MAX": "2"}
+    done = subprocess.run([sys.executable, "-c", STREAMED, tmp_path], capture_output=True, text=True, env=environment)
+    assert done.stdout.splitlines() == ["the set does not fit", "streamed 1200 of 1200"], done.stderr[-2000:]

@@ -85,3 +85,11 @@ def test_the_readmes_curve_is_the_committed_runs():
     assert tuple(row[3] for row in printed.SOURCE_B_LOG) in drawn
     ours = runs.find("cifar10-bn64-tf24/paper/0").history
     assert tuple(np.round([row["val_accuracy"] for row in ours], 4)) in drawn
+
+
+@pytest.mark.parametrize("name", ["$a$", "$\\nonsense{$", "<b>a</b>", "a\nb", "\U0001f337"])
+@pytest.mark.filterwarnings("ignore:Glyph")  # fonts lack flowers
+def test_any_folder_may_name_a_class(name):
+    drawn = plots.confusion(np.eye(2, dtype=int), [name, "b"], title=name)
+    drawn.canvas.draw()
+    assert drawn.axes[0].get_xticklabels()[0].get_text() == name

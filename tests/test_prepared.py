@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from alexnet_tf import datasets, pipeline, prepared
 from alexnet_tf.errors import LabError
 from alexnet_tf.preprocess import Preprocess
+from alexnet_tf.splits import read_image
 
 
 @pytest.fixture(autouse=True)
@@ -126,3 +129,55 @@ def test_both_ways_read_the_same_cifar10(monkeypatch):
     home = prepared.newest(datasets.data_dir(), "cifar10")
     for ours, theirs in zip(prepared.images(home, "test"), datasets._through_tfds(home, "test"), strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.fixture
+def shard(data_dir):
+    """A small TFRecord file and its folder."""
+    home = prepare(data_dir, "cifar10", {"test": [picture(i, (8, 8, 3)) for i in range(4)]}, (8, 8, 3), 10)
+    (file,) = home.glob("*.tfrecord-*")
+    return home, file
+
+
+def test_any_flipped_bit_of_a_shard_is_told_and_no_place_of_it_breaks_a_training(shard):
+    home, file = shard
+    content = file.read_bytes()
+    places, labels = prepared.index(home, "test")
+
+    @given(st.integers(0, len(content) - 1), st.integers(0, 7))
+    def flip(place, bit):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << bit
+        file.write_bytes(damaged)
+        with pytest.raises(LabError, match="prepare it anew"):
+            prepared.images(home, "test")
+        try:
+            assert len(prepared.index(home, "test")[1]) == len(labels)  # reads no checksum
+        except LabError as error:
+            assert "prepare it anew" in str(error)
+        for one in places:
+            try:
+                assert read_image(one).ndim == 3
+            except LabError as error:
+                assert "can't be read" in str(error)
+
+    flip()
+
+
+@given(st.binary(max_size=4 * prepared.BLOCK // 3) | st.integers(0, 3 * prepared.BLOCK).map(bytes))
+def test_checksums_are_the_ones_that_tensorflow_writes(tmp_path, content):
+    import tensorflow as tf
+
+    with tf.io.TFRecordWriter(str(tmp_path / "x")) as writer:
+        writer.write(content)
+    written = (tmp_path / "x").read_bytes()
+    assert prepared.checksum(content) == written[-4:]
+    assert list(prepared.records(tmp_path / "x", checked=True)) == [(12, content)]
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_an_example_or_told(content):
+    try:
+        assert isinstance(prepared.example(content), dict)
+    except ValueError as error:
+        assert str(error)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+FILES = sorted((ROOT / "alexnet_tf").rglob("*.py"))
 LOCK = (ROOT / "requirements.lock").read_text()
 PINS = dict(re.findall(r"^([a-z0-9_-]+)==([^ \\;]+)", LOCK, re.M))
 
@@ -27,10 +28,10 @@ ALLOWED = {
     "prepared": set(),
     "splits": {"prepared"},
     "folders": {"splits"},
-    "datasets": {"doors", "folders", "paintbox", "prepared", "recipe", "splits"},
+    "datasets": {"doors", "folders", "paintbox", "prepared", "recipe", "runs", "splits"},
     "preprocess": {"recipe"},
     "augment": {"recipe"},
-    "arrays": {"augment", "preprocess", "splits"},
+    "arrays": {"augment", "devices", "preprocess", "splits"},
     "pipeline": {"augment", "preprocess", "splits"},
     "provenance": set(),
     "runs": {"recipe", "recipes"},
@@ -58,7 +59,7 @@ ALLOWED = {
     "interpret": {"preprocess"},
     "trust": {"evaluation"},
     "corruptions": {"preprocess", "splits"},
-    "measurements": {"corruptions", "interpret", "predict", "runs", "splits"},
+    "measurements": {"corruptions", "datasets", "evaluation", "interpret", "predict", "runs", "splits"},
     "panel": {"interpret", "plots", "splits"},
     "reports": {"recipe", "runs"},
     "bench": {
@@ -73,10 +74,14 @@ ALLOWED = {
         "splits",
         "training",
     },
+    "plan": {"models", "recipe", "runs"},
     "bootstrap": set(),
     "events": {"runs"},
-    "devices": set(),
+    "cluster": set(),
+    "devices": {"cluster"},
+    "export": {"bench", "datasets", "evaluation", "predict", "provenance", "runs", "splits"},
     "pictures": {"models", "plots", "printed", "runs", "verdicts"},
+    "site": {"claims", "plots", "provenance", "recipes", "reports", "runs", "verdicts"},
     "upload": {"datasets", "provenance", "recipes", "reports", "runs"},
     "errors": set(),
     "quiet": set(),
@@ -86,25 +91,30 @@ ALLOWED = {
 def imports(path):
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("alexnet_tf"):
-            inside = node.module.partition(".")[2]
-            yield from [inside] if inside else [alias.name for alias in node.names]
+            parts = node.module.split(".")
+            yield from parts[1:2] or [alias.name for alias in node.names]
         if isinstance(node, ast.Import):
-            yield from [alias.name.partition(".")[2] for alias in node.names if alias.name.startswith("alexnet_tf.")]
+            yield from [alias.name.split(".")[1] for alias in node.names if alias.name.startswith("alexnet_tf.")]
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "alexnet_tf").glob("*.py")), ids=lambda path: path.stem)
+def room(path):
+    """A file of the package, or the folder that it shares with others."""
+    return path.relative_to(ROOT / "alexnet_tf").parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{room(path)}-{path.stem}")
 def test_imports_follow_the_arrows(path):
-    if path.stem in ("__init__", "__main__"):
+    if room(path) in ("__init__", "__main__", "commands"):  # doors to all rooms
         return
-    assert set(imports(path)) - COMMON <= ALLOWED[path.stem]
+    assert set(imports(path)) - COMMON - {room(path)} <= ALLOWED[room(path)]
 
 
-DATA = {"claims", "printed", "recipes"}  # what sources say and what to run: they grow with the sources
+DATA = {"claims", "printed"}  # what sources say: they grow with the sources
 
 
 def test_every_room_fits_on_a_few_screens():
     """The whole grows with the chapters of the laboratory; a room that grows becomes two."""
-    for path in (ROOT / "alexnet_tf").glob("*.py"):
+    for path in FILES:
         lines = [line.strip() for line in path.read_text().splitlines()]
         count = sum(bool(line) and not line.startswith("#") for line in lines)
         assert path.stem in DATA or count <= 320, f"{path.name} has {count} lines: split it"
@@ -121,6 +131,18 @@ def test_the_lock_pins_every_dependency_by_hash_and_names_no_host():
     assert all("--hash=sha256:" in block for block in blocks)
 
 
+def test_the_oldest_lock_holds_the_floors():
+    """What pyproject.toml promises to run with is what `make test-oldest` runs with."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    text = (ROOT / "requirements-oldest.lock").read_text()
+    pins = re.findall(r"^([a-z0-9_-]+)==([^ \\;]+)", text, re.M)  # several of a name: later Pythons need later ones
+    wanted = project["dependencies"] + project["optional-dependencies"]["jax"]
+    for name, floor in (re.match(r"([\w-]+)>=([\d.]+)", requirement).groups() for requirement in wanted):
+        locked = [pin for pinned, pin in pins if pinned == name.replace("_", "-")]
+        assert any(f"{pin}.".startswith(f"{floor}.") for pin in locked), f"{name} is locked at {locked}: compile again"
+    assert "://" not in text
+
+
 def test_the_conda_environment_agrees_with_the_lock():
     text = (ROOT / "environment.yml").read_text()
     pinned = re.findall(r"- ([a-z0-9-]+)==?([0-9][^ \n]*)", text)
@@ -132,15 +154,16 @@ def test_the_conda_environment_agrees_with_the_lock():
 
 def test_make_prints_every_target_with_its_help():
     done = subprocess.run(["make", "-C", str(ROOT)], capture_output=True, text=True, check=True)
-    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M)
-    shown = dict(re.findall(r"^  ([a-z]+) +(\S.*)$", done.stdout, re.M))
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M)
+    shown = dict(re.findall(r"^  ([a-z-]+) +(\S.*)$", done.stdout, re.M))
     assert set(targets) - {"help"} <= set(shown) | {"help"}
     assert {"reports", "test", "lab"} <= set(shown)
 
 
 def test_the_readme_names_every_room_and_notebook():
     readme = (ROOT / "README.md").read_text()
-    for path in [*(ROOT / "alexnet_tf").glob("[a-z]*.py"), *(ROOT / "notebooks").glob("*.ipynb")]:
+    files = [path for path in (ROOT / "alexnet_tf").rglob("[a-z]*.py") if not path.stem.startswith("source_")]
+    for path in [*files, *(ROOT / "notebooks").glob("*.ipynb")]:
         assert path.name in readme, path.name
 
 

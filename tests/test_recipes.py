@@ -1,7 +1,11 @@
 """Recipes and claims are whole, marked data that agree with each other."""
 
+import json
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from alexnet_tf import claims, datasets, models, printed, recipe, recipes
 from alexnet_tf.errors import UsageError
@@ -45,6 +49,13 @@ def test_every_budget_resolves(name, budget):
     assert (budget == "quick") == resolved.dataset.startswith("paintbox")
     if budget == "paper":
         assert resolved == RECIPES[name]
+
+
+@pytest.mark.parametrize("budget", BUDGETS)
+def test_no_two_recipes_of_the_grid_are_the_same_at_any_budget(budget):
+    resolved = {name: str(one.at(budget).fields()) for name, one in RECIPES.items() if name.startswith("grid-")}
+    assert len(resolved) > 50
+    assert len(set(resolved.values())) == len(resolved)
 
 
 def test_every_recipe_has_a_source_and_every_claim_a_recipe():
@@ -135,3 +146,36 @@ def test_contradictions_are_told():
 def test_every_dataset_can_be_loaded_and_every_loader_asked_for():
     assert set(recipe.DATASETS) == set(datasets.LOADERS)
     assert set(datasets.WANTED) | {"paintbox", "paintbox-flowers"} == set(datasets.LOADERS)
+
+
+FIELDS = sorted({*RECIPES["zeng-aug"].fields(), "fold", "steps", "crop_from", "augment", "options", "options.width"})
+VALUES = st.text(max_size=8) | st.sampled_from(
+    ["NaN", "-Infinity", "1e999", "[]", "[1]", "[1,2]", "[true,3]", '["a",2]', "{}", "null", "true", "0", "-1", "0.5"]
+)  # fmt: skip
+
+
+@settings(max_examples=150)
+@given(st.sampled_from(FIELDS) | st.text(max_size=8), VALUES | st.integers(1, 5).map(lambda depth: "[" * 10**depth))
+def test_whatever_is_set_is_taken_or_one_sentence(key, text):
+    """And what is taken can be written into a record and named by its hash."""
+    value = parse_value(text)
+    try:
+        changed = RECIPES["zeng-aug"].at("quick").change({key: value})
+    except UsageError as error:
+        assert "\n" not in str(error)
+    else:
+        assert json.dumps(changed.fields(), allow_nan=False)
+        assert override_hash({key: value}) != override_hash({})
+
+
+@given(st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=5), min_size=1, max_size=4), st.randoms())
+def test_a_name_for_overrides_does_not_depend_on_their_order(overrides, random):
+    items = list(overrides.items())
+    random.shuffle(items)
+    assert override_hash(dict(items)) == override_hash(overrides)
+    assert override_hash(overrides, "honest") != override_hash(overrides) != override_hash({**overrides, "more": 1})
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "9" * 5000])
+def test_numbers_and_brackets_without_end_are_words(text):
+    assert parse_value(text) == text

@@ -39,7 +39,7 @@ def test_notebooks_become_reports(lab, tmp_path, capsys):
     assert "02_bad.failed.html" in page
     assert "ZeroDivisionError" in (folder / "02_bad.failed.html").read_text()
     assert "http" not in page
-    assert not list(folder.glob(".*"))
+    assert not list(folder.glob(".*.part.*"))
     said = capsys.readouterr().err
     assert "[1/2] 01_good: ok" in said
     assert "[2/2] 02_bad: FAILED" in said
@@ -73,4 +73,43 @@ def test_a_parameter_that_a_notebook_lacks_is_told(lab, tmp_path):
 def test_no_notebooks_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(runs, "home", lambda: tmp_path)
     with pytest.raises(LabError, match="There are no notebooks"):
+        reports.make("quick")
+
+
+def test_a_disk_that_fills_up_keeps_the_good_report(lab, tmp_path, monkeypatch):
+    import papermill
+
+    folder = tmp_path / "reports" / "quick"
+    lab("01_x", "print('first')")
+    reports.make("quick")
+    before = {file.name: file.read_bytes() for file in folder.glob("01_x*")}
+
+    def cut(source, target, *args, **kwargs):
+        reports.Path(target).write_text('{"cells": [')
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(papermill, "execute_notebook", cut)
+    (report,) = reports.make("quick")
+    assert "No space left" in report.error
+    assert {file.name: file.read_bytes() for file in folder.glob("01_x*")} == before
+    assert not list(folder.glob(".*.part.*"))
+
+
+def test_a_page_that_can_not_be_written_replaces_nothing(lab, tmp_path, monkeypatch):
+    folder = tmp_path / "reports" / "quick"
+    lab("01_x", "print('first')")
+    reports.make("quick")
+    before = {file.name: file.read_bytes() for file in folder.glob("01_x*")}
+    lab("01_x", "print('second')")
+    monkeypatch.setattr(runs, "write_atomically", lambda *args: (_ for _ in ()).throw(OSError(28, "No space left")))
+    with pytest.raises(OSError, match="No space left"):
+        reports.make("quick")
+    assert {file.name: file.read_bytes() for file in folder.glob("01_x*")} == before
+
+
+def test_two_processes_do_not_make_the_same_reports(lab, tmp_path):
+    lab("01_x", "print('first')")
+    folder = tmp_path / "reports" / "quick"
+    folder.mkdir(parents=True)
+    with runs.locked(folder / ".lock", "x"), pytest.raises(LabError, match="are being made by another process"):
         reports.make("quick")

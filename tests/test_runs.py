@@ -1,6 +1,12 @@
 """The run store: whole or nothing, found by name, told when damaged."""
 
+import hashlib
+import json
+
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from alexnet_tf import runs
 from alexnet_tf.errors import LabError, UsageError
@@ -93,6 +99,7 @@ def test_writing_leaves_no_half_file(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         runs.write_atomically(target, b"new and longer")
     assert target.read_bytes() == b"whole"
+    assert list(target.parent.iterdir()) == [target]  # a full disk gets its room back
 
 
 @pytest.mark.parametrize("content", ["[]", "{}", '{"recipe": 3}', "nonsense"])
@@ -112,3 +119,100 @@ def test_predicting_prefers_a_run_that_has_weights(make_run, tmp_path):
     other.weights.write_bytes(b"")
     assert runs.find("lab-base", tmp_path).path.name == "seed-0"
     assert runs.find("lab-base", tmp_path, having_weights=True).path.name == "seed-1"
+
+
+CHANGES = st.tuples(st.floats(0, 1, exclude_max=True), st.integers(1, 255))
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def spoilt(content, place, flip):
+    """The bytes with those at one place changed."""
+    damaged = bytearray(content)
+    damaged[int(place * len(content))] ^= flip
+    return bytes(damaged)
+
+
+@pytest.fixture
+def sealed(make_run):
+    """A run whose record carries its checksums, as training writes them."""
+    run = make_run("lab-base", np.arange(40) < 30)
+    record = json.loads((run.path / "record.json").read_text())
+    record["outputs_sha256"] = hashlib.sha256((run.path / "outputs.npz").read_bytes()).hexdigest()
+    record["checksum"] = runs.checksum(record)
+    (run.path / "record.json").write_text(json.dumps(record, indent=1))
+    return run
+
+
+def test_a_record_with_any_byte_changed_or_cut_away_is_never_another_record(sealed):
+    file = sealed.path / "record.json"
+    whole, content = sealed.record, file.read_bytes()
+
+    @given(CHANGES, st.booleans())
+    def damage(change, cut):
+        file.write_bytes(content[: int(change[0] * len(content))] if cut else spoilt(content, *change))
+        again = runs.Run(sealed.path, sealed.scratch)
+        told = again.summary()
+        if again.finished:
+            kept = {key: value for key, value in again.record.items() if key in whole}
+            assert {**whole, **kept} == whole  # blanks may differ, and the name of the checksum
+        else:
+            assert told["status"] == "unfinished"
+            with pytest.raises(LabError, match="train it again"):
+                _ = again.record
+
+    damage()
+
+
+def test_outputs_with_any_byte_changed_are_told(sealed):
+    file = sealed.path / "outputs.npz"
+    content = file.read_bytes()
+
+    @given(CHANGES)
+    def damage(change):
+        file.write_bytes(spoilt(content, *change))
+        with pytest.raises(LabError, match=r"train (it )?anew with --fresh"):
+            _ = runs.Run(sealed.path, sealed.scratch).outputs
+
+    damage()
+
+
+@settings(max_examples=20)
+@given(JSON.map(json.dumps).map(str.encode) | st.binary() | st.dictionaries(st.sampled_from(KEYS), JSON).map(
+    lambda found: json.dumps({**found, "provenance": found.get("hardware")}).encode()
+))  # fmt: skip
+def test_whatever_a_beginning_holds_the_list_goes_on(tmp_path, content):
+    run = runs.locate("lab-base", "quick", 4, store=tmp_path)
+    run.scratch.mkdir(parents=True, exist_ok=True)
+    (run.scratch / "begun.json").write_bytes(content)
+    (row,) = [one.summary() for one in runs.listing(tmp_path)]
+    assert list(row) == KEYS
+    assert row["status"] == "unfinished"
+
+
+@given(st.text(max_size=30))
+def test_whatever_is_asked_for_is_found_or_told(tmp_path, name):
+    try:
+        assert runs.find(name, tmp_path).finished
+    except LabError as error:
+        assert str(error)
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, "1" * 5000, '{"format": ' + "9" * 5000 + "}"])
+def test_brackets_and_digits_without_end_are_no_record(make_run, content):
+    run = make_run("lab-base", [True])
+    (run.path / "record.json").write_text(content)
+    assert not run.finished
+
+
+def test_what_a_killed_process_was_writing_is_swept_by_the_next(sealed):
+    sealed.scratch.mkdir()
+    left = [sealed.path / "outputs.npz.123.part", sealed.scratch / "state.npz.45.part"]
+    for partial in left:
+        partial.write_bytes(b"half")
+    with sealed.locked():
+        assert not any(partial.exists() for partial in left)
+    assert runs.Run(sealed.path, sealed.scratch).finished

@@ -1,48 +1,14 @@
-"""Training: resumed equals uninterrupted, nothing half-written counts, odd runs are told."""
+"""Training: what a run holds, what is checked before it, odd runs told."""
 
 import json
 
 import numpy as np
 import pytest
-from conftest import TINY
+from conftest import TINY, train_tiny
 
-from alexnet_tf import callbacks, datasets, optimizers, predict, recipes, runs, training
+from alexnet_tf import callbacks, datasets, evaluation, predict, recipes, runs, training
 from alexnet_tf.errors import LabError, UsageError
-from alexnet_tf.quiet import keras
 from alexnet_tf.splits import Split, read_image
-
-
-def train(store, name="cifar10-bn64", seed=0, **changes):
-    return training.train(name, "quick", seed, {**TINY, **changes}, store=store)
-
-
-class Killed(BaseException):
-    """Stands for a process that dies: nothing in the training catches it."""
-
-
-def kill_after(monkeypatch, epochs):
-    """Die in the middle of the epoch that follows `epochs` finished ones."""
-    original = callbacks.Progress.on_train_batch_end
-
-    def die(self, batch, logs=None):
-        if batch == 1 and self.epoch_number == epochs:
-            raise Killed
-        original(self, batch, logs)
-
-    begin = callbacks.Progress.on_epoch_begin
-
-    def count(self, epoch, logs=None):
-        self.epoch_number = epoch
-        begin(self, epoch, logs)
-
-    monkeypatch.setattr(callbacks.Progress, "on_train_batch_end", die)
-    monkeypatch.setattr(callbacks.Progress, "on_epoch_begin", count)
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """One finished tiny run, shared by the tests that only read it."""
-    return train(tmp_path_factory.mktemp("runs"), epochs=3)
 
 
 def test_a_record_holds_what_the_contract_says(finished):
@@ -68,45 +34,8 @@ def test_outputs_are_float16_logits_of_every_test_image(finished):
 
 def test_a_finished_run_is_not_trained_again(finished, monkeypatch):
     monkeypatch.setattr(training, "fit", lambda *args: pytest.fail("trained again"))
-    again = train(finished.path.parent.parent.parent, epochs=3)
+    again = train_tiny(finished.path.parent.parent.parent, epochs=3)
     assert again.record == finished.record
-
-
-def test_a_killed_training_resumed_equals_an_uninterrupted_one(finished, tmp_path, monkeypatch):
-    with monkeypatch.context() as patch:
-        kill_after(patch, epochs=1)
-        with pytest.raises(Killed):
-            train(tmp_path, epochs=3)
-    (row,) = [run.summary() for run in runs.listing(tmp_path)]
-    assert (row["status"], row["epochs"], row["test_accuracy"]) == ("unfinished", 1, None)
-    resumed = train(tmp_path, epochs=3)
-    assert resumed.history == finished.history
-    np.testing.assert_array_equal(resumed.outputs["test_logits"], finished.outputs["test_logits"])
-
-
-def test_killed_before_the_first_epoch_ends(tmp_path, monkeypatch):
-    with monkeypatch.context() as patch:
-        kill_after(patch, epochs=0)
-        with pytest.raises(Killed):
-            train(tmp_path)
-    assert [row["epoch"] for row in train(tmp_path).history] == [1, 2]
-
-
-def test_the_plateau_remembers_across_a_kill(tmp_path, monkeypatch):
-    """With patience 1 the rate falls; a resumed training must fall in the same epochs."""
-    changes = {"epochs": 5, "train_images": 40, "options.dropout": 0.3, "learning_rate": 0.05, "image_size": 67}
-    changes = {**TINY, "options.width": 0.05, **changes, "plateau": [0.1, 1]}
-    whole = training.train("flowers-lrn", "quick", 0, changes, store=tmp_path / "whole")
-    with monkeypatch.context() as patch:
-        kill_after(patch, epochs=3)
-        with pytest.raises(Killed):
-            training.train("flowers-lrn", "quick", 0, changes, store=tmp_path / "cut")
-    cut = training.train("flowers-lrn", "quick", 0, changes, store=tmp_path / "cut")
-    assert cut.history == whole.history
-    assert whole.history[-1]["learning_rate"] < whole.history[0]["learning_rate"]
-    best = max(range(5), key=lambda i: whole.history[i]["val_accuracy"])
-    assert whole.record["kept_epoch"] == cut.record["kept_epoch"] == best + 1
-    assert cut.record["metrics"]["test_accuracy"] == pytest.approx(whole.history[best]["val_accuracy"])
 
 
 def test_a_loss_that_is_no_number_stops_with_the_step(tmp_path):
@@ -117,38 +46,6 @@ def test_a_loss_that_is_no_number_stops_with_the_step(tmp_path):
     assert run.state.exists()
     with np.load(run.state) as saved:
         assert all(np.isfinite(saved[name]).all() for name in saved.files if name != "about")
-
-
-def test_an_older_recipe_is_told_finished_or_not(finished, tmp_path, monkeypatch):
-    store = finished.path.parent.parent.parent
-    record = json.loads((finished.path / "record.json").read_text())
-    record["recipe"]["batch_size"]["value"] = 99
-    old = runs.locate("cifar10-bn64", "quick", 5, {**TINY, "epochs": 3}, store=store)
-    old.path.mkdir(parents=True)
-    (old.path / "record.json").write_text(json.dumps({**record, "seed": 5}))
-    with pytest.raises(LabError, match=r"older recipe .*batch_size was 99 and is now 16.*--fresh"):
-        train(store, seed=5, epochs=3)
-    with monkeypatch.context() as patch:
-        kill_after(patch, epochs=1)
-        with pytest.raises(Killed):
-            train(tmp_path)
-    (run,) = runs.listing(tmp_path)
-    begun = json.loads((run.scratch / "begun.json").read_text())
-    begun["recipe"]["loss"]["value"] = "bce"
-    (run.scratch / "begun.json").write_text(json.dumps(begun))
-    with pytest.raises(LabError, match=r"begun with an older recipe \(changed since: loss\).*--fresh"):
-        train(tmp_path)
-
-
-def test_a_damaged_state_is_told(tmp_path, monkeypatch):
-    with monkeypatch.context() as patch:
-        kill_after(patch, epochs=1)
-        with pytest.raises(Killed):
-            train(tmp_path)
-    (run,) = runs.listing(tmp_path)
-    run.state.write_bytes(run.state.read_bytes()[:1000])
-    with pytest.raises(LabError, match=r"saved weights of .* damaged"):
-        train(tmp_path)
 
 
 def test_the_exported_model_takes_raw_images_of_any_size(finished):
@@ -195,63 +92,48 @@ def test_overrides_are_checked_before_anything_runs():
             recipes.get("lab-base").at("quick").change(bad)
 
 
-def weights_after(optimizer, steps=3):
-    variable = keras.Variable(np.array([1.0, -2.0, 3.0], "float32"))
-    optimizer.build([variable])
-    gradient = keras.ops.convert_to_tensor(np.array([0.1, 0.2, -0.3], "float32"))
-    for _ in range(steps):
-        optimizer.apply([gradient])
-    return np.asarray(variable)
+def test_all_are_trained_once_and_what_remains_is_told(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("ALEXNET_CACHE", str(tmp_path))
+    trained = []
+
+    def pretend(name, budget, seed, protocol, fresh):
+        trained.append((name, seed))
+        run = runs.locate(name, budget, seed, protocol=protocol)
+        run.path.mkdir(parents=True, exist_ok=True)
+        (run.path / "record.json").write_text(json.dumps({key: kind() for key, kind in runs.RECORD.items()}))
+        return run
+
+    monkeypatch.setattr(training, "train", pretend)
+    pretend("paper-tanh", "quick", 0, "source", False)  # of an earlier call that was stopped
+    found = training.train_all(["paper-relu", "paper-tanh"], seeds=2)
+    assert {name: len(group) for name, group in found.items()} == {"paper-relu": 2, "paper-tanh": 2}
+    assert trained[1:] == [("paper-relu", 0), ("paper-tanh", 0), ("paper-relu", 1), ("paper-tanh", 1)]
+    told = capsys.readouterr().err.splitlines()
+    assert [line[:18] for line in told] == ["3 of 4 runs to tra", "2 of 4 runs to tra", "1 of 4 runs to tra"]
+    assert told[-1].endswith("next: paper-tanh, seed 1")
 
 
-def test_without_extras_the_optimizers_are_keras_own():
-    pairs = (
-        (optimizers.SourceSGD(0.1, momentum=0.9), keras.optimizers.SGD(0.1, momentum=0.9)),
-        (optimizers.SourceAdam(0.1, beta_1=0.95), keras.optimizers.Adam(0.1, beta_1=0.95)),
-    )
-    for ours, theirs in pairs:
-        np.testing.assert_array_equal(weights_after(ours), weights_after(theirs))
+def test_a_small_record_keeps_answers_and_no_logits(tmp_path):
+    run = training.train("grid-base", "quick", 0, {"train_images": 64, "epochs": 1}, store=tmp_path)
+    assert set(run.outputs) == {"test_predicted", "test_right"}
+    assert evaluation.correct(run).mean() == pytest.approx(run.record["metrics"]["test_accuracy"])
+    assert sum(file.stat().st_size for file in run.path.glob("*.*")) < 15_000
 
 
-def test_decay_and_l2_mean_what_the_sources_meant():
-    weight, gradient, velocity = np.array([1.0, -2.0, 3.0]), np.array([0.1, 0.2, -0.3]), np.zeros(3)
-    for step in range(3):
-        rate = 0.1 / (1 + 0.5 * step)
-        velocity = 0.9 * velocity - rate * (gradient + 0.01 * weight)
-        weight = weight + velocity
-    ours = weights_after(optimizers.SourceSGD(0.1, momentum=0.9, l2=0.01, decay=0.5))
-    np.testing.assert_allclose(ours, weight, rtol=1e-5)
+def test_label_smoothing_is_shared_among_all_classes():
+    logits, label = np.array([[2.0, 0.0, 0.0, 0.0]]), np.array([[1.0, 0.0, 0.0, 0.0]])
+    loss = training.make_loss(recipes.get("grid-smoothing"))
+    shares = np.log(np.exp(logits).sum()) - logits[0]
+    assert float(loss(label, logits)) == pytest.approx(0.9 * shares[0] + 0.1 * shares.mean())
 
 
-def test_optimizers_reload_with_their_extras():
-    optimizer = optimizers.SourceAdam(0.1, l2=0.3, decay=0.2)
-    again = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
-    assert (again.l2, again.decay) == (0.3, 0.2)
-
-
-def test_a_fresh_training_replaces_the_old_run_only_when_it_is_whole(tmp_path, monkeypatch):
-    old = train(tmp_path).record
-    with monkeypatch.context() as patch:
-        patch.setattr(datasets, "load", lambda *args: (_ for _ in ()).throw(LabError("no data")))
-        with pytest.raises(LabError, match="no data"):
-            training.train("cifar10-bn64", "quick", 0, TINY, store=tmp_path, fresh=True)
-    with monkeypatch.context() as patch:
-        kill_after(patch, epochs=1)
-        with pytest.raises(Killed):
-            training.train("cifar10-bn64", "quick", 0, TINY, store=tmp_path, fresh=True)
-    (run,) = runs.listing(tmp_path)
-    assert run.record == old
-    again = train(tmp_path)
-    assert again.record["provenance"]["resumed"] == 1
-    assert again.history == old["history"]
-    assert not again.begun
-
-
-def test_two_processes_do_not_train_one_run(tmp_path):
-    run = runs.locate("cifar10-bn64", "quick", 0, TINY, store=tmp_path)
-    with run.locked(), pytest.raises(LabError, match="another process"):
-        train(tmp_path)
-    assert train(tmp_path).finished
+def test_the_same_seed_gives_the_same_numbers_bit_for_bit(finished, tmp_path):
+    again, other = train_tiny(tmp_path, epochs=3), train_tiny(tmp_path, seed=1, epochs=3)
+    assert again.history == finished.history
+    assert again.outputs.keys() == finished.outputs.keys()
+    for name, values in again.outputs.items():
+        np.testing.assert_array_equal(values, finished.outputs[name])
+    assert other.history != finished.history
 
 
 def test_the_recorded_rate_is_the_one_that_the_epoch_began_with(tmp_path):
@@ -329,4 +211,4 @@ def test_odd_values_are_one_sentence(change):
 
 def test_an_unknown_option_of_the_network_is_told(tmp_path):
     with pytest.raises(UsageError, match="did you mean 'width'"):
-        train(tmp_path, **{"options.widht": 0.5})
+        train_tiny(tmp_path, **{"options.widht": 0.5})

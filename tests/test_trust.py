@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from alexnet_tf import trust
+from alexnet_tf import evaluation, trust
 
 
 def overconfident(n=4000, share=0.8, sure=0.99):
@@ -60,3 +62,28 @@ def test_classes_against_all_others():
     areas, precisions = trust.by_class(logits, np.array([0, 1, 2, 2]))
     assert areas.tolist() == [1, 1, 1]
     assert precisions == pytest.approx(1)
+
+
+@given(st.integers(0, 1000), st.integers(1, 80), st.integers(2, 6), st.floats(0.01, 30), st.integers(1, 20))
+def test_calibration_and_abstaining_keep_their_identities(draw, images, classes, spread, bins):
+    rng = np.random.default_rng(draw)
+    logits, labels = rng.normal(0, spread, (images, classes)), rng.integers(0, classes, images)
+    found, right = trust.reliability(logits, labels, bins=bins), evaluation.accuracy(labels, logits)
+    assert found.count.sum() == images
+    assert found.accuracy @ found.count == pytest.approx(right * images)
+    assert abs(found.confidence @ found.count / images - right) - 1e-9 <= found.error <= 1
+    one = trust.reliability(logits, labels, bins=1)
+    assert one.error <= found.error + 1e-9  # finer bins hide nothing
+    coverage, accuracy = trust.selective(logits, labels)
+    assert (coverage[-1], accuracy[-1]) == (1, pytest.approx(right))
+    assert (np.diff(coverage) > 0).all()
+
+
+@given(
+    st.lists(st.integers(0, 9), min_size=1, max_size=20).map(np.array),
+    st.lists(st.integers(0, 9), min_size=1, max_size=20).map(np.array),
+)
+def test_the_area_is_the_share_of_pairs_in_order(known, strange):
+    above, even = (known[:, None] > strange).mean(), (known[:, None] == strange).mean()
+    assert trust.told_apart(known, strange) == pytest.approx(above + even / 2)
+    assert trust.told_apart(known, strange) + trust.told_apart(strange, known) == pytest.approx(1)

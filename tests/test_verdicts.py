@@ -1,9 +1,12 @@
 """Each rule of the scorecard, at its edges, and that it is computed from what lies on disk."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from alexnet_tf import runs, verdicts
 from alexnet_tf.claims import CLAIMS, Claim
@@ -61,6 +64,21 @@ def test_a_claim_follows_its_runs(make_run, tmp_path):
     assert row(LEVEL).verdict == row(GAIN).verdict == "not run"
 
 
+def test_a_race_is_a_level_of_its_ratio_and_needs_two_seeds(make_run, tmp_path):
+    claim = next(claim for claim in CLAIMS if claim.rule == "race")
+    for seed in 0, 1, 2:
+        for name, epochs in (claim.recipe, 4), (claim.versus, 26 + seed):
+            run = make_run(name, [True], seed=seed, budget="laptop")
+            history = [{"epoch": e, "accuracy": 0.5 if e < epochs else 0.75} for e in range(1, epochs + 1)]
+            run.record["history"] = history
+            (run.path / "record.json").write_text(json.dumps(run.record))
+        if seed == 0:
+            assert verdicts.scorecard(tmp_path, [claim])[0].verdict == "not run"
+    row = verdicts.scorecard(tmp_path, [claim])[0]
+    assert (row.measured, row.n, row.verdict) == (pytest.approx(27 / 4), 3, "reproduced")
+    assert "6.0 ± 1.0" in row.why
+
+
 def test_a_question_without_a_figure_gets_numbers_and_no_verdict(make_run, tmp_path):
     question = dataclasses.replace(LEVEL, reported=None)
     make_run("lab-base", np.arange(1000) < 700)
@@ -114,3 +132,42 @@ def test_results_stand_beside_their_sources(make_run, tmp_path):
     assert len(table) == 3
     assert "79.13%" in table[1]
     assert "78.00%" in table[2]
+
+
+def hundredths(low, high):
+    """Numbers that meet each other and their margins exactly, now and then."""
+    return st.integers(low, high).map(lambda x: x / 64)
+
+
+INTERVALS = st.tuples(hundredths(-64, 64), hundredths(-64, 64)).map(sorted)
+
+
+@given(INTERVALS, hundredths(0, 64), hundredths(0, 16), st.integers(1, 64))
+def test_levels_are_the_contracts_words_and_rise_with_the_interval(bounds, claimed, margin, step):
+    def verdict(low, high):
+        return verdicts.judge_level(Interval((low + high) / 2, low, high, 3), claimed, margin)[0]
+
+    low, high = bounds
+    words = {
+        "exceeded": low > claimed + margin,
+        "reproduced": claimed - margin <= low <= claimed + margin,
+        "not reproduced": low < claimed - margin and high < claimed - margin,
+        "inconclusive": low < claimed - margin <= high,
+    }
+    assert [word for word, holds in words.items() if holds] == [verdict(low, high)]
+    order = ["not reproduced", "inconclusive", "reproduced", "exceeded"]
+    assert order.index(verdict(low, high)) <= order.index(verdict(low + step / 64, high + step / 64))
+
+
+@given(INTERVALS, hundredths(0, 16), st.sampled_from([1, -1]))
+def test_differences_are_the_contracts_words_and_turn_with_the_claim(bounds, margin, sign):
+    def verdict(sign):
+        return verdicts.judge_difference(Interval(sum(bounds) / 2, *bounds, 1), sign, margin)[0]
+
+    claimed, other = ("above", "below") if sign > 0 else ("below", "above")
+    lies = {"above": bounds[0] > 0, "below": bounds[1] < 0}
+    small = -margin <= bounds[0] and bounds[1] <= margin
+    expected = "no effect" if small else "inconclusive"
+    expected = "reproduced" if lies[claimed] else "contradicted" if lies[other] else expected
+    assert verdict(sign) == expected
+    assert verdict(-sign) == {"reproduced": "contradicted", "contradicted": "reproduced"}.get(expected, expected)

@@ -1,0 +1,27 @@
+"""Arrays in, Figure out: one style, colour-blind-safe, direct labels, sources as reference marks."""
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+
+from alexnet_tf.plots.curves import curves, lines
+from alexnet_tf.plots.effects import effects, pairs, scorecard
+from alexnet_tf.plots.images import diagram, heat, images
+from alexnet_tf.plots.matrices import beside, confusion
+from alexnet_tf.plots.points import plane, reliability
+
+__all__ = [
+    "Figure",
+    "beside",
+    "confusion",
+    "curves",
+    "diagram",
+    "effects",
+    "heat",
+    "images",
+    "lines",
+    "pairs",
+    "plane",
+    "plt",
+    "reliability",
+    "scorecard",
+]

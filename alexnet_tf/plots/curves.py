@@ -1,0 +1,67 @@
+"""What happens over epochs, steps or amounts."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from alexnet_tf.plots.style import BLUE, GREEN, GREY, ORANGE, SERIES, figure, name_ends, styled, whole_epochs
+
+
+@styled
+def curves(
+    history: Sequence[Mapping[str, float]],
+    title: str,
+    monitored: str = "test",
+    reference: Sequence[float] | float | None = None,
+    reference_name: str = "source",
+    mark_rate_cuts: bool = False,
+) -> Figure:
+    """Loss and accuracy by epoch, the source's accuracy drawn in as a curve or a level."""
+    fig, (left, right) = figure(11, 3.8, columns=2)
+    epochs = [row["epoch"] for row in history]
+    for ax, key in (left, "loss"), (right, "accuracy"):
+        ends = {}
+        for prefix, name, color in ("", "training", ORANGE), ("val_", monitored, BLUE):
+            values = [row[prefix + key] for row in history]
+            ax.plot(epochs, values, color=color, marker="o" if len(epochs) < 30 else None, markersize=3.5)
+            ends[name] = (epochs[-1], values[-1], color)
+        ax.set(xlabel="epoch", title=key)
+        whole_epochs(ax, epochs[-1])
+        if key == "accuracy" and isinstance(reference, (int, float)):
+            ax.axhline(reference, color=GREY, linestyle="--", linewidth=1)
+            ends[f"{reference_name} {reference:.1%}"] = (epochs[-1], reference, GREY)
+        elif key == "accuracy" and isinstance(reference, Sequence):
+            ax.plot(range(1, len(reference) + 1), reference, color=GREY, linestyle="--", linewidth=1.3)
+            ends[reference_name] = (epochs[-1], reference[-1], GREY)
+        name_ends(ax, ends)
+    right.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    if mark_rate_cuts:
+        for before, after in itertools.pairwise(history):
+            if after["learning_rate"] < before["learning_rate"] * 0.99:
+                left.axvline(after["epoch"], color=GREEN, linestyle=":", linewidth=1)
+                top = left.get_ylim()[1]
+                left.text(after["epoch"], top, "rate cut", color=GREEN, rotation=90, va="top", ha="right", fontsize=8)
+    fig.suptitle(title, x=0.01, ha="left", fontsize=12)
+    return fig
+
+
+@styled
+def lines(series: Mapping[str, Sequence[float]], title: str, x: str, y: str, first: int = 1) -> Figure:
+    """Several curves over their places, counted from `first`, each named at its end."""
+    fig, ax = figure(9, 4.8)
+    ends = {}
+    for number, (name, values) in enumerate(series.items()):
+        color = SERIES[number % len(SERIES)]
+        places = range(first, first + len(values))
+        ax.plot(places, values, color=color, linestyle=["-", "--", ":"][number // len(SERIES) % 3])
+        ends[name] = (places[-1], values[-1], color)
+    longest = first + max(map(len, series.values())) - 1
+    ax.set(xlabel=x, ylabel=y, title=title)
+    whole_epochs(ax, longest, first)
+    ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    name_ends(ax, ends)
+    return fig

@@ -1,0 +1,58 @@
+"""Confusion matrices, alone and beside a source's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from alexnet_tf.plots.style import figure, styled
+
+
+def _heat(ax: Axes, matrix: NDArray[np.integer], names: Sequence[str], fontsize: int, **kwargs: Any) -> None:
+    """A matrix of counts on an axis, each cell with its number."""
+    import seaborn as sns
+
+    sns.heatmap(
+        matrix,
+        annot=True,
+        fmt="d",
+        cbar=False,
+        square=True,
+        linewidths=0.5,
+        xticklabels=names,
+        yticklabels=names,
+        annot_kws={"fontsize": fontsize},
+        ax=ax,
+        **{"cmap": "Blues", **kwargs},
+    )
+    ax.tick_params(axis="x", rotation=45)
+    ax.tick_params(axis="y", rotation=0)
+
+
+@styled
+def confusion(matrix: NDArray[np.integer], class_names: Sequence[str], title: str) -> Figure:
+    """A confusion matrix as a heat map; the diagonal is right."""
+    side = 1.8 + 0.58 * len(class_names)
+    fig, ax = figure(side + 1, side)
+    _heat(ax, matrix, class_names, 9)
+    ax.set(xlabel="predicted", ylabel="true", title=title)
+    return fig
+
+
+@styled
+def beside(ours: NDArray[np.integer], theirs: NDArray[np.integer], class_names: Sequence[str], title: str) -> Figure:
+    """Two confusion matrices and their difference: red where ours has more."""
+    fig, axes = figure(15.5, 5.4, columns=3)
+    _heat(axes[0], ours, class_names, 7)
+    _heat(axes[1], theirs, class_names, 7)
+    most = np.abs(ours - theirs).max()
+    _heat(axes[2], ours - theirs, class_names, 7, cmap="RdBu_r", vmin=-most, vmax=most)
+    for ax, name in zip(axes, ("ours", "the source's", "ours minus theirs"), strict=True):
+        ax.set(xlabel="predicted", ylabel="true" if name == "ours" else "", title=name)
+    fig.suptitle(title, x=0.01, ha="left", fontsize=12)
+    return fig

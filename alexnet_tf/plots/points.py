@@ -1,0 +1,46 @@
+"""Points of several kinds: classes in a plane, confidence against accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from alexnet_tf.plots.style import BLUE, GREY, figure, styled
+
+if TYPE_CHECKING:
+    from alexnet_tf.trust import Reliability
+
+
+@styled
+def plane(points: NDArray[np.floating], labels: NDArray[np.integer], names: Sequence[str], title: str) -> Figure:
+    """Points of several classes, each class named at its middle."""
+    fig, ax = figure(8, 6)
+    palette = plt.get_cmap("tab10")
+    for label, name in enumerate(names):
+        own = points[labels == label]
+        ax.scatter(own[:, 0], own[:, 1], s=9, color=palette(label % 10), alpha=0.6)
+        middle = np.median(own, axis=0)
+        box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 1.5}
+        ax.text(*middle, name, ha="center", va="center", fontsize=10, weight="bold", bbox=box)
+    ax.set(xticks=[], yticks=[], title=title)
+    return fig
+
+
+@styled
+def reliability(diagrams: Mapping[str, Reliability], title: str) -> Figure:
+    """How often right against how sure, a panel a network; bubbles grow with the number of images."""
+    fig, axes = figure(4.6 * len(diagrams), 4.4, columns=len(diagrams))
+    for ax, (name, found) in zip(np.atleast_1d(axes), diagrams.items(), strict=True):
+        ax.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1)
+        ax.plot(found.confidence, found.accuracy, color=BLUE, linewidth=1)
+        ax.scatter(
+            found.confidence, found.accuracy, s=10 + 300 * found.count / found.count.sum(), color=BLUE, alpha=0.7
+        )
+        ax.set(xlim=(0, 1.03), ylim=(0, 1.03), xlabel="how sure", ylabel="how often right", title=name)
+    fig.suptitle(title, x=0.01, ha="left", fontsize=12)
+    return fig

@@ -1,0 +1,167 @@
+"""Our experiments: one small AlexNet on CIFAR-10, and one knob turned at a time.
+
+A line of `KNOBS` is a variant: what it is called, which fields it changes, and its parameters where
+they are not the base's. Rates of optimizers were chosen on validation images.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from alexnet_tf.recipe import Budget, Recipe
+from alexnet_tf.recipes.quick import OBJECTS_QUICK
+
+BASE = Recipe(
+    name="grid-base",
+    source="ours",
+    title="The shape of 2012 at half its kernels on 28-pixel crops of CIFAR-10: the base of the grid",
+    parameters=2_517_194,
+    model="alexnet-32",
+    dataset="cifar10",
+    image_size=28,
+    crop_from=32,
+    standardize="symmetric",
+    epochs=40,
+    batch_size=128,
+    learning_rate=0.02,
+    momentum=0.9,
+    l2=5e-4,
+    steps=(16, 0.1),
+    # A whole-pixel shift by up to 2 of 32 pixels, of which the middle 28 remain: any window, as in 2012.
+    augment={"crop": 2, "flip": 0.5},
+    options={
+        "activation": "relu",
+        "norm": "lrn",
+        "pooling": "overlapping",
+        "groups": 1,
+        "without": 0,
+        "kernels": 1.0,
+        "width": 1.0,
+        "flatten": True,
+        "dense_layers": 3,
+        "dense_units": 1024,
+        "dropout": 0.5,
+        "init": "he",
+    },
+    small_record=True,
+    budgets={
+        "paper": Budget(minutes=15),
+        "laptop": Budget(minutes=3, changes={"epochs": 8, "steps": [6, 0.1]}),
+        "quick": Budget(
+            minutes=0.1, changes={**OBJECTS_QUICK, "epochs": 3, "batch_size": 32, "steps": None, "options.dropout": 0.2}
+        ),
+    },
+)
+
+Variant = tuple[str, Mapping[str, Any], int]  # name, changes, parameters
+SAME = BASE.parameters
+
+KNOBS: dict[str, tuple[Variant, ...]] = {
+    "activation": (
+        ("leaky", {"options.activation": "leaky"}, SAME),
+        ("tanh", {"options.activation": "tanh", "options.init": "glorot"}, SAME),
+        ("elu", {"options.activation": "elu"}, SAME),
+        ("gelu", {"options.activation": "gelu"}, SAME),
+    ),
+    "normalization": (
+        ("no-norm", {"options.norm": "none"}, SAME),
+        ("lrn-a", {"options.norm": "lrn-a"}, SAME),
+        ("batch-before", {"options.norm": "batch-before"}, 2_517_898),
+        ("batch-after", {"options.norm": "batch-after"}, 2_517_898),
+    ),
+    "pooling": (
+        ("plain-pooling", {"options.pooling": "plain"}, SAME),
+        ("average-pooling", {"options.pooling": "average"}, SAME),
+    ),
+    "dropout": (
+        ("dropout-0", {"options.dropout": 0.0}, SAME),
+        ("dropout-30", {"options.dropout": 0.3}, SAME),
+        ("dropout-70", {"options.dropout": 0.7}, SAME),
+    ),
+    "optimizer": (
+        ("sgd-plain", {"momentum": 0.0, "learning_rate": 0.1}, SAME),
+        ("adam", {"optimizer": "adam", "learning_rate": 0.0005}, SAME),
+        ("adamw", {"optimizer": "adamw", "learning_rate": 0.0005, "l2": 0.0, "weight_decay": 0.05}, SAME),
+        ("muon", {"optimizer": "muon", "learning_rate": 0.002, "l2": 0.0, "weight_decay": 0.05}, SAME),
+    ),
+    "penalty": (
+        ("no-penalty", {"l2": 0.0}, SAME),
+        ("l2-tenfold", {"l2": 5e-3}, SAME),
+        ("l1", {"l2": 0.0, "l1": 1e-5}, SAME),
+    ),
+    "initialization": (
+        ("glorot", {"options.init": "glorot"}, SAME),
+        ("paper-init", {"options.init": "paper"}, SAME),
+    ),
+    "width": (
+        ("half-width", {"options.width": 0.5}, 1_557_098),
+        ("double-width", {"options.width": 2.0}, 5_829_002),
+    ),
+    "dense part": (
+        ("dense-4096", {"options.dense_units": 4096}, 19_855_562),
+        ("dense-256", {"options.dense_units": 256}, 1_131_722),
+        ("global-average", {"options.flatten": False, "options.dense_layers": 1}, 933_322),
+    ),
+    "loss": (
+        ("bce", {"loss": "bce"}, SAME),
+        ("smoothing", {"label_smoothing": 0.1}, SAME),
+    ),
+    "batch": (
+        ("batch-32", {"batch_size": 32, "learning_rate": 0.005}, SAME),
+        ("batch-512", {"batch_size": 512, "learning_rate": 0.08}, SAME),
+    ),
+    "image size": (
+        ("size-20", {"crop_from": 23, "image_size": 20}, SAME),
+        ("size-40", {"crop_from": 46, "image_size": 40, "augment.crop": 3}, 3_172_554),
+    ),
+    "augmentation": (
+        ("no-augment", {"augment.crop": 0, "augment.flip": 0.0}, SAME),
+        ("crop", {"augment.flip": 0.0}, SAME),
+        ("flip", {"augment.crop": 0}, SAME),
+        ("rotation", {"augment.rotation": 10.0}, SAME),
+        ("color", {"augment.color": 0.3}, SAME),
+        ("pca", {"augment.pca": 0.1}, SAME),
+        ("cutout", {"augment.cutout": 0.3}, SAME),
+        ("mixup", {"augment.mixup": 0.2}, SAME),
+        ("cutmix", {"augment.cutmix": 1.0}, SAME),
+        (
+            "all-augment",
+            {"augment.rotation": 10.0, "augment.color": 0.3, "augment.pca": 0.1, "augment.cutout": 0.3},
+            SAME,
+        ),
+    ),
+    "convolution left out": (
+        ("without-conv1", {"options.without": 1}, 2_369_546),
+        ("without-conv2", {"options.without": 2}, 2_225_226),
+        ("without-conv3", {"options.without": 3}, 2_185_226),
+        ("without-conv4", {"options.without": 4}, 2_185_226),
+        ("without-conv5", {"options.without": 5}, 2_558_026),
+    ),
+    "dense layers": (
+        ("two-dense", {"options.dense_layers": 2}, 1_467_594),
+        ("one-dense", {"options.dense_layers": 1}, 937_162),
+        ("four-dense", {"options.dense_layers": 4}, 3_566_794),
+    ),
+    "groups": (
+        ("two-groups", {"options.groups": 2}, 2_163_914),
+        ("half-tower", {"options.kernels": 0.5}, 1_874_602),
+    ),
+}
+
+
+def _variant(knob: str, name: str, changes: Mapping[str, Any], parameters: int) -> Recipe:
+    """The base with a knob turned, which no budget turns back."""
+    said = ", ".join(f"{key.partition('.')[2] or key} {value}" for key, value in changes.items())
+    budgets = {
+        size: Budget(budget.minutes, {key: value for key, value in budget.changes.items() if key not in changes})
+        for size, budget in BASE.budgets.items()
+    }
+    title = f"The grid's base with another {knob}: {said}"
+    return dataclasses.replace(
+        BASE.change(changes), name=f"grid-{name}", title=title, parameters=parameters, budgets=budgets
+    )
+
+
+RECIPES = (BASE, *(_variant(knob, *variant) for knob, variants in KNOBS.items() for variant in variants))

@@ -1,0 +1,117 @@
+"""Source F: the 2012 paper, its network and its experiments on CIFAR-10."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from alexnet_tf.recipe import Budget, Recipe
+from alexnet_tf.recipes.quick import OBJECTS_QUICK
+
+IMAGENET_2012 = Recipe(
+    name="imagenet-2012",
+    source="F",
+    title="The 2012 paper's network, in its two groups, and its training on ImageNet",
+    parameters=60_965_224,
+    model="alexnet-2012",
+    dataset="imagenet2012",
+    image_size=224,
+    crop_from=256,
+    standardize="mean_color",
+    epochs=90,
+    batch_size=128,
+    learning_rate=0.01,
+    momentum=0.9,
+    l2=5e-4,
+    plateau=(0.1, 3),
+    # A whole-pixel shift by up to 16 of 256 pixels, of which the middle 224 remain: any window.
+    augment={"crop": 16, "flip": 0.5, "pca": 0.1},
+    given="model dataset image_size crop_from epochs batch_size optimizer learning_rate momentum l2"
+    " augment.crop augment.flip augment.pca loss train_images",
+    inferred="interpolation resize_first keep precision decay drop_remainder",
+    budgets={
+        "paper": Budget(minutes=500_000),
+        "laptop": Budget(
+            minutes=20,
+            changes={
+                "dataset": "cifar10",
+                "crop_from": 72,
+                "image_size": 67,
+                "augment.crop": 2,
+                "epochs": 4,
+            },
+        ),
+        "quick": Budget(
+            minutes=0.5,
+            changes={
+                **OBJECTS_QUICK,
+                "crop_from": 72,
+                "image_size": 67,
+                "augment.crop": 2,
+                "batch_size": 32,
+                "optimizer": "adam",
+                "learning_rate": 0.0005,
+                "l2": 0.0,
+                "options.width": 0.25,
+                "options.dense_units": 256,
+                "options.dropout": 0.0,
+                "options.spread": 0.05,
+            },
+        ),
+    },
+)
+
+# The paper's four-layer network on CIFAR-10, in two experiments that it describes in a sentence each.
+# Rates differ, as there: each was chosen to be fast on the training images.
+PAPER_RELU = Recipe(
+    name="paper-relu",
+    source="F",
+    title="Four layers with ReLU on CIFAR-10, without any regularization",
+    parameters=89_578,
+    model="four-layer",
+    dataset="cifar10",
+    image_size=32,
+    standardize="symmetric",
+    epochs=30,
+    batch_size=128,
+    learning_rate=0.02,
+    momentum=0.9,
+    options={"activation": "relu", "lrn": False, "overlapping": True},
+    given="dataset options.activation",
+    inferred="image_size options.lrn train_images",
+    small_record=True,
+    budgets={
+        "paper": Budget(minutes=8),
+        "laptop": Budget(minutes=8),
+        "quick": Budget(minutes=0.1, changes={**OBJECTS_QUICK, "batch_size": 32}),
+    },
+)
+
+PAPER_TANH = dataclasses.replace(
+    PAPER_RELU.change({"options.activation": "tanh", "epochs": 60}),
+    name="paper-tanh",
+    title="The same with tanh, for twice the epochs",
+    budgets={**PAPER_RELU.budgets, "paper": Budget(minutes=16), "laptop": Budget(minutes=16)},
+)
+
+PAPER_NO_LRN = dataclasses.replace(
+    PAPER_RELU.change({"crop_from": 32, "image_size": 28, "augment": {"crop": 2, "flip": 0.5}, "l2": 5e-4}),
+    name="paper-no-lrn",
+    title="Four layers on CIFAR-10 without normalization",
+    epochs=40,
+    steps=(16, 0.1),
+    given="dataset options.lrn",
+    inferred="train_images",
+    budgets={
+        "paper": Budget(minutes=10),
+        "laptop": Budget(minutes=10),
+        "quick": Budget(minutes=0.1, changes={**OBJECTS_QUICK, "batch_size": 32, "steps": None}),
+    },
+)
+
+PAPER_LRN = dataclasses.replace(
+    PAPER_NO_LRN.change({"options.lrn": True}),
+    name="paper-lrn",
+    title="The same with local response normalization after the first two poolings",
+)
+
+RECIPES = (IMAGENET_2012, PAPER_RELU, PAPER_TANH, PAPER_NO_LRN, PAPER_LRN)

@@ -1,0 +1,112 @@
+"""What a reader sees in a browser: the site on a phone and on a desk, and a notebook in JupyterLab."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from alexnet_tf import site
+
+CHROMIUM = shutil.which("chromium")
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync"]  # fmt: skip
+pytestmark = pytest.mark.skipif(not CHROMIUM, reason="there is no chromium here: apt-get install chromium")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def first_page(tmp_path_factory):
+    return site.build(tmp_path_factory.mktemp("site"))
+
+
+LOOK = "Promise.all([...document.images].map(image => { image.loading = 'eager'; return image.decode(); }))"
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_site_fits_the_screen_and_says_nothing_on_the_console(browser, first_page, width, scheme):
+    page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    said = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    names = [path.relative_to(first_page.parent) for path in first_page.parent.rglob("*.html")]
+    for name in [Path("index.html"), *sorted(names)[:3], sorted(names)[-1]]:
+        page.goto((first_page.parent / name).as_uri())
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+        page.evaluate(LOOK)  # raises where a picture is broken
+    page.close()
+    assert not said
+
+
+def test_a_reader_gets_from_the_scorecard_to_the_runs_and_to_a_larger_picture(browser, first_page):
+    page = browser.new_page()
+    page.goto(first_page.as_uri())
+    page.click("tbody a >> nth=0")
+    assert "Its trainings" in page.inner_text("main")
+    page.goto(first_page.as_uri())
+    page.click("figure a")
+    assert page.url.endswith(".png")
+    page.close()
+
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def lab(tmp_path):
+    """JupyterLab on a copy of the notebooks, on a free port of this machine and with nothing of the user's."""
+    shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks")
+    folders = ("HOME", "JUPYTER_CONFIG_DIR", "ALEXNET_CACHE")
+    own = {**os.environ, **dict.fromkeys(folders, str(tmp_path)), "PYTHONPATH": str(ROOT)}
+    own.pop("ALEXNET_HEADLESS", None)
+    words = ["-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", "--ServerApp.port=0"]
+    words += ["--IdentityProvider.token=lab", "--notebook-dir", str(tmp_path / "notebooks")]
+    log = tmp_path / "log"
+    with log.open("w") as file:
+        server = subprocess.Popen([sys.executable, *words], env=own, stdout=file, stderr=file, cwd=tmp_path)
+    try:
+        for _ in range(300):
+            found = re.search(r"http://127\.0\.0\.1:(\d+)/lab", log.read_text())
+            if found or server.poll() is not None:
+                break
+            time.sleep(0.2)
+        assert found, log.read_text()
+        yield f"http://127.0.0.1:{found[1]}/lab"
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+IDLE = ".jp-Notebook-ExecutionIndicator[data-status='idle']"
+WAITING = ".jp-InputPrompt:has-text('[*]')"
+
+
+@pytest.mark.slow
+def test_a_notebook_runs_to_its_end_in_jupyterlab_and_the_panel_answers(browser, lab):
+    page = browser.new_page(viewport={"width": 1400, "height": 1000})
+    page.goto(f"{lab}/tree/05_inside_alexnet.ipynb?token=lab")
+    page.wait_for_selector(IDLE, state="attached", timeout=120_000)
+    page.click(".lm-MenuBar-itemLabel:text-is('Run')")
+    page.click(".lm-Menu-itemLabel:text-is('Run All Cells')")
+    page.wait_for_selector(WAITING, state="attached", timeout=60_000)
+    page.wait_for_selector(WAITING, state="detached", timeout=500_000)
+    assert "Traceback" not in page.inner_text(".jp-Notebook")
+    assert page.locator(".jp-RenderedImage img").count() > 5
+    shown = page.locator(".jp-OutputArea .jupyter-widgets img")
+    before = shown.first.get_attribute("src")
+    page.locator(".jupyter-widgets select").last.select_option(index=1)
+    page.wait_for_function("([old]) => ![...document.images].some(image => image.src === old)", arg=[before])

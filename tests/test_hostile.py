@@ -1,0 +1,116 @@
+"""Hostile and damaged files: code is not run, changed bytes are told, names are only names."""
+
+import json
+import zipfile
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from alexnet_tf import reports, runs
+from alexnet_tf.__main__ import main
+from alexnet_tf.errors import LabError
+
+
+def test_a_model_file_with_code_in_it_is_not_run(tmp_path, capsys, monkeypatch):
+    from PIL import Image
+
+    from alexnet_tf.quiet import keras
+
+    target = tmp_path / "written"
+    code = keras.layers.Lambda(lambda x: (open("TARGET", "w").close(), x)[1])  # noqa: PTH123
+    keras.Sequential([keras.Input((4,)), code]).save(tmp_path / "hostile.keras")
+    Image.new("RGB", (4, 4)).save(tmp_path / "x.png")
+    monkeypatch.chdir(tmp_path)
+    assert main(["predict", str(tmp_path / "x.png"), "--model", str(tmp_path / "hostile.keras")]) == 1
+    assert "no model that this version can read" in capsys.readouterr().err
+    assert not target.exists()
+    assert not (tmp_path / "TARGET").exists()
+
+
+def test_a_model_file_that_asks_for_a_function_is_not_run(tmp_path):
+    """Keras 3.10 would let a Lambda of its own `get_file` through, which copies whatever it is told to."""
+    from alexnet_tf import predict
+    from alexnet_tf.quiet import keras
+
+    keras.Sequential([keras.Input((4,)), keras.layers.Lambda(abs)]).save(tmp_path / "plain.keras")
+    with zipfile.ZipFile(tmp_path / "plain.keras") as plain:
+        parts = {name: plain.read(name) for name in plain.namelist()}
+    config = json.loads(parts["config.json"])
+    config["config"]["layers"][-1]["config"] = {
+        "name": "copy",
+        "function": {"module": "keras.utils", "class_name": "function", "config": "get_file", "registered_name": ""},
+        "arguments": {"origin": (tmp_path / "plain.keras").as_uri(), "cache_dir": str(tmp_path / "copied")},
+    }
+    with zipfile.ZipFile(tmp_path / "hostile.keras", "w") as hostile:
+        for name, content in {**parts, "config.json": json.dumps(config).encode()}.items():
+            hostile.writestr(name, content)
+    with pytest.raises(LabError, match="no model that this version can read") as told:
+        predict.load(tmp_path / "hostile.keras")
+    assert "asks for a" in str(told.value.__cause__)
+    assert not (tmp_path / "copied").exists()
+
+
+def test_a_model_file_with_any_byte_changed_is_read_or_told(tmp_path):
+    from alexnet_tf import predict
+    from alexnet_tf.quiet import keras
+
+    file = tmp_path / "m.keras"
+    keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]).save(file)
+    content = file.read_bytes()
+
+    @settings(max_examples=20)
+    @given(st.integers(0, len(content) - 1), st.integers(1, 255), st.booleans())
+    def damage(place, flip, cut):
+        damaged = bytearray(content)
+        damaged[place] ^= flip
+        file.write_bytes(damaged[:place] if cut else damaged)
+        try:
+            assert predict.load(file).output_shape == (None, 2)
+        except LabError as error:
+            assert "no model that this version can read" in str(error)
+
+    damage()
+
+
+@pytest.mark.parametrize("content", ["no list", "[1, 2]", '{"a": 1}', '["only one"]'])
+def test_class_names_beside_a_model_are_as_many_as_its_classes(tmp_path, content):
+    from PIL import Image
+
+    from alexnet_tf import predict
+    from alexnet_tf.quiet import keras
+
+    layers = [keras.Input((None, None, 3)), keras.layers.GlobalAveragePooling2D(), keras.layers.Softmax()]
+    keras.Sequential(layers).save(tmp_path / "m.keras")
+    Image.new("RGB", (4, 4)).save(tmp_path / "x.png")
+    (tmp_path / "classes.json").write_text(content)
+    with pytest.raises(LabError, match=r"no list of class names|has 3 classes, and 1 names"):
+        predict.predict([str(tmp_path / "x.png")], str(tmp_path / "m.keras"))
+
+
+def test_names_with_html_are_escaped_in_reports(tmp_path):
+    import nbformat
+
+    cell = nbformat.v4.new_code_cell("print(kinds)")
+    cell.outputs = [nbformat.v4.new_output("stream", name="stdout", text="<script>alert(1)</script>")]
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "x.ipynb")
+    page = reports.render(tmp_path / "x.ipynb").read_text()
+    assert "<script>alert(1)" not in page
+    assert "&lt;script&gt;alert(1)" in page
+
+
+@pytest.mark.parametrize("place", range(0, 400, 37))
+def test_flipped_bits_in_a_record_never_pass_as_a_run(make_run, tmp_path, place):
+    run = make_run("cifar10-simple", np.arange(50) < 30)
+    file = run.path / "outputs.npz"
+    content = bytearray(file.read_bytes())
+    content[place % len(content)] ^= 0x40
+    file.write_bytes(bytes(content))
+    again = next(iter(runs.listing(tmp_path)))
+    try:
+        outputs = again.outputs
+    except Exception as error:
+        assert type(error).__name__ == "LabError", error
+    else:  # the flip hit a byte that carries no content
+        np.testing.assert_array_equal(outputs["test_logits"], run.outputs["test_logits"])

@@ -1,0 +1,78 @@
+"""Optimizers: what older frameworks meant, and Muon against an independent rewrite."""
+
+import numpy as np
+import pytest
+
+from alexnet_tf import optimizers, recipes
+from alexnet_tf.quiet import keras
+
+
+def weights_after(optimizer, steps=3):
+    variable = keras.Variable(np.array([1.0, -2.0, 3.0], "float32"))
+    optimizer.build([variable])
+    gradient = keras.ops.convert_to_tensor(np.array([0.1, 0.2, -0.3], "float32"))
+    for _ in range(steps):
+        optimizer.apply([gradient])
+    return np.asarray(variable)
+
+
+def test_without_extras_the_optimizers_are_keras_own():
+    pairs = (
+        (optimizers.SourceSGD(0.1, momentum=0.9), keras.optimizers.SGD(0.1, momentum=0.9)),
+        (optimizers.SourceAdam(0.1, beta_1=0.95), keras.optimizers.Adam(0.1, beta_1=0.95)),
+    )
+    for ours, theirs in pairs:
+        np.testing.assert_array_equal(weights_after(ours), weights_after(theirs))
+
+
+def test_decay_and_l2_mean_what_the_sources_meant():
+    weight, gradient, velocity = np.array([1.0, -2.0, 3.0]), np.array([0.1, 0.2, -0.3]), np.zeros(3)
+    for step in range(3):
+        rate = 0.1 / (1 + 0.5 * step)
+        velocity = 0.9 * velocity - rate * (gradient + 0.01 * weight)
+        weight = weight + velocity
+    ours = weights_after(optimizers.SourceSGD(0.1, momentum=0.9, l2=0.01, decay=0.5))
+    np.testing.assert_allclose(ours, weight, rtol=1e-5)
+
+
+def test_optimizers_reload_with_their_extras():
+    optimizer = optimizers.SourceAdam(0.1, l2=0.3, decay=0.2)
+    again = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
+    assert (again.l2, again.decay) == (0.3, 0.2)
+
+
+def test_l1_pulls_every_weight_towards_zero_alike():
+    variable = keras.Variable(np.array([2.0, -3.0, 0.0], "float32"))
+    optimizer = optimizers.SourceSGD(0.1, l1=0.5)
+    optimizer.build([variable])
+    optimizer.apply([np.zeros(3, "float32")])
+    np.testing.assert_allclose(variable.numpy(), [1.95, -2.95, 0.0], atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(40, 10), (10, 40), (3, 3, 8, 16)])
+def test_muon_moves_along_the_nearest_orthogonal_matrix(shape):
+    """Newton and Schulz end near the matrix with the same singular vectors and singular values about one."""
+    rng = np.random.default_rng(0)
+    start, gradient = (rng.normal(size=shape).astype("float32") for _ in range(2))
+    kernel, last = keras.Variable(start, name="kernel"), keras.Variable(np.ones((4, 2), "float32"), name="last")
+    optimizer = optimizers.SourceMuon(0.1, beta_1=0.9, weight_decay=0.0)
+    optimizer.build([kernel, last])
+    optimizer.apply([gradient, np.ones((4, 2), "float32")])
+    moved = (start - kernel.numpy()).reshape(-1, shape[-1])
+    left, _, right = np.linalg.svd(gradient.reshape(moved.shape), full_matrices=False)
+    size = 0.1 * 0.2 * max(moved.shape) ** 0.5
+    inner = left.T @ moved @ right.T / size
+    assert np.diag(inner).min() > 0.6
+    assert np.diag(inner).max() < 1.3
+    np.testing.assert_allclose(inner - np.diag(np.diag(inner)), 0, atol=1e-3)
+    np.testing.assert_allclose(last.numpy(), 0.9, atol=1e-4)  # the last kernel is AdamW's: a first step has the rate
+
+
+def test_every_optimizer_of_a_recipe_carries_what_the_recipe_says():
+    base = recipes.get("grid-base")
+    for name, kind in ("sgd", "SourceSGD"), ("adam", "SourceAdam"), ("adamw", "SourceAdamW"), ("muon", "SourceMuon"):
+        decay = 0.05 if name in ("adamw", "muon") else 0.0
+        optimizer = optimizers.make_optimizer(base.change({"optimizer": name, "l1": 0.25, "weight_decay": decay}))
+        config = optimizer.get_config()
+        assert (type(optimizer).__name__, config["l1"], config["l2"]) == (kind, 0.25, 5e-4)
+        assert (config["weight_decay"] or 0.0) == decay

@@ -1,0 +1,65 @@
+"""A plan: counts that agree with hand arithmetic, limits that move with what is assumed."""
+
+import dataclasses
+
+import pytest
+
+from alexnet_tf import plan, recipes
+from alexnet_tf.commands import ASSUMED
+from alexnet_tf.errors import LabError
+
+RECIPE = recipes.get("imagenet-2012")
+COSTS = {"input": 4000.0, "step": 20_000.0, "memory": 3000.0}
+# The paper's layers: places of the output, and weights of the kernels (two groups in conv2, conv4 and conv5).
+PRODUCTS = (
+    55**2 * 11 * 11 * 3 * 96 + 27**2 * 5 * 5 * 48 * 256 + 13**2 * 9 * (256 * 384 + 192 * 384 + 192 * 256)
+    + 9216 * 4096 + 4096 * 4096 + 4096 * 1000
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def network():
+    return plan.count(RECIPE, 1000)
+
+
+def test_the_network_is_counted_and_not_typed(network):
+    assert network.parameters == RECIPE.parameters
+    assert network.flop == 6 * PRODUCTS
+    assert network.activations > 55**2 * 96 + 27**2 * 256
+
+
+def test_one_gpu_waits_for_its_input_or_its_input_for_it(network):
+    assumed = plan.Assumed(images=1000, tflops=network.flop / 1e12, utilization=0.5, cores=2)  # half an image a second
+    slow = plan.row(1, 128, 90, network, core_seconds=1.0, assumed=assumed)
+    assert (slow.images_per_second, slow.waits) == (pytest.approx(0.5), False)
+    assert slow.hours == pytest.approx(1000 * 90 / 0.5 / 3600)
+    assert slow.cores == pytest.approx(0.5)
+    fed = plan.row(1, 128, 90, network, core_seconds=8.0, assumed=assumed)
+    assert (fed.images_per_second, fed.waits) == (pytest.approx(0.25), True)
+
+
+def test_gpus_that_share_a_small_batch_mostly_talk(network):
+    rows = [plan.row(gpus, 128, 90, network, 0.0001, plan.Assumed()) for gpus in plan.GPUS]
+    assert rows[1].images_per_second < 8 * rows[0].images_per_second
+    large = plan.row(64, 128 * 64, 90, network, 0.0001, plan.Assumed())
+    assert large.images_per_second > rows[2].images_per_second
+    assert large.gigabytes == pytest.approx(rows[0].gigabytes)
+    assert rows[2].gigabytes < rows[0].gigabytes
+
+
+def test_the_page_says_where_each_number_is_from():
+    text = plan.page(RECIPE, 1000, COSTS, plan.Assumed(cores=3))
+    assert "| parameters | 60,965,224 | counted |" in text
+    assert "| cores | 3 | as the command line says |" in text
+    assert "| images | 1,281,167 | assumed: training images, as the organizers" in text
+    assert text.count("\n| 64 |") == 2
+
+
+def test_what_was_not_measured_is_told(monkeypatch, tmp_path):
+    monkeypatch.setattr(plan, "home", lambda: tmp_path)
+    with pytest.raises(LabError, match="not measured yet"):
+        plan.measured("imagenet-2012")
+
+
+def test_every_assumption_can_be_set():
+    assert list(ASSUMED) == [field.name for field in dataclasses.fields(plan.Assumed)]

@@ -1,0 +1,178 @@
+"""Training interrupted: resumed equals uninterrupted, nothing half-written counts, one process at a time."""
+
+import contextlib
+import json
+
+import numpy as np
+import pytest
+from conftest import TINY, train_tiny
+
+from alexnet_tf import callbacks, datasets, runs, training
+from alexnet_tf.errors import LabError
+
+
+class Killed(BaseException):
+    """Stands for a process that dies: nothing in the training catches it."""
+
+
+def kill_after(monkeypatch, epochs):
+    """Die in the middle of the epoch that follows `epochs` finished ones."""
+    original = callbacks.Progress.on_train_batch_end
+
+    def die(self, batch, logs=None):
+        if batch == 1 and self.epoch_number == epochs:
+            raise Killed
+        original(self, batch, logs)
+
+    begin = callbacks.Progress.on_epoch_begin
+
+    def count(self, epoch, logs=None):
+        self.epoch_number = epoch
+        begin(self, epoch, logs)
+
+    monkeypatch.setattr(callbacks.Progress, "on_train_batch_end", die)
+    monkeypatch.setattr(callbacks.Progress, "on_epoch_begin", count)
+
+
+def test_a_killed_training_resumed_equals_an_uninterrupted_one(finished, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        kill_after(patch, epochs=1)
+        with pytest.raises(Killed):
+            train_tiny(tmp_path, epochs=3)
+    (row,) = [run.summary() for run in runs.listing(tmp_path)]
+    assert (row["status"], row["epochs"], row["test_accuracy"]) == ("unfinished", 1, None)
+    resumed = train_tiny(tmp_path, epochs=3)
+    assert resumed.history == finished.history
+    np.testing.assert_array_equal(resumed.outputs["test_logits"], finished.outputs["test_logits"])
+
+
+def test_killed_before_the_first_epoch_ends(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        kill_after(patch, epochs=0)
+        with pytest.raises(Killed):
+            train_tiny(tmp_path)
+    assert [row["epoch"] for row in train_tiny(tmp_path).history] == [1, 2]
+
+
+def test_the_plateau_remembers_across_a_kill(tmp_path, monkeypatch):
+    """With patience 1 the rate falls; a resumed training must fall in the same epochs."""
+    changes = {"epochs": 5, "train_images": 40, "options.dropout": 0.3, "learning_rate": 0.05, "image_size": 67}
+    changes = {**TINY, "options.width": 0.05, **changes, "plateau": [0.1, 1]}
+    whole = training.train("flowers-lrn", "quick", 0, changes, store=tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        kill_after(patch, epochs=3)
+        with pytest.raises(Killed):
+            training.train("flowers-lrn", "quick", 0, changes, store=tmp_path / "cut")
+    cut = training.train("flowers-lrn", "quick", 0, changes, store=tmp_path / "cut")
+    assert cut.history == whole.history
+    assert whole.history[-1]["learning_rate"] < whole.history[0]["learning_rate"]
+    best = max(range(5), key=lambda i: whole.history[i]["val_accuracy"])
+    assert whole.record["kept_epoch"] == cut.record["kept_epoch"] == best + 1
+    assert cut.record["metrics"]["test_accuracy"] == pytest.approx(whole.history[best]["val_accuracy"])
+
+
+def test_an_older_recipe_is_told_finished_or_not(finished, tmp_path, monkeypatch):
+    store = finished.path.parent.parent.parent
+    record = json.loads((finished.path / "record.json").read_text())
+    record["recipe"]["batch_size"]["value"] = 99
+    old = runs.locate("cifar10-bn64", "quick", 5, {**TINY, "epochs": 3}, store=store)
+    old.path.mkdir(parents=True)
+    record.update(seed=5, checksum=runs.checksum({**record, "seed": 5}))
+    (old.path / "record.json").write_text(json.dumps(record))
+    with pytest.raises(LabError, match=r"older recipe .*batch_size was 99 and is now 16.*--fresh"):
+        train_tiny(store, seed=5, epochs=3)
+    with monkeypatch.context() as patch:
+        kill_after(patch, epochs=1)
+        with pytest.raises(Killed):
+            train_tiny(tmp_path)
+    (run,) = runs.listing(tmp_path)
+    begun = json.loads((run.scratch / "begun.json").read_text())
+    begun["recipe"]["loss"]["value"] = "bce"
+    (run.scratch / "begun.json").write_text(json.dumps(begun))
+    with pytest.raises(LabError, match=r"begun with an older recipe \(changed since: loss\).*--fresh"):
+        train_tiny(tmp_path)
+    begun["recipe"]["loss"]["value"] = "crossentropy"
+    del begun["recipe"]["label_smoothing"]  # begun before there was such a field: it meant its default
+    (run.scratch / "begun.json").write_text(json.dumps(begun))
+    assert train_tiny(tmp_path).finished
+
+
+def test_a_damaged_state_is_told(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        kill_after(patch, epochs=1)
+        with pytest.raises(Killed):
+            train_tiny(tmp_path)
+    (run,) = runs.listing(tmp_path)
+    run.state.write_bytes(run.state.read_bytes()[:1000])
+    with pytest.raises(LabError, match=r"saved weights of .* damaged"):
+        train_tiny(tmp_path)
+
+
+def test_a_fresh_training_replaces_the_old_run_only_when_it_is_whole(tmp_path, monkeypatch):
+    old = train_tiny(tmp_path).record
+    with monkeypatch.context() as patch:
+        patch.setattr(datasets, "load", lambda *args: (_ for _ in ()).throw(LabError("no data")))
+        with pytest.raises(LabError, match="no data"):
+            training.train("cifar10-bn64", "quick", 0, TINY, store=tmp_path, fresh=True)
+    with monkeypatch.context() as patch:
+        kill_after(patch, epochs=1)
+        with pytest.raises(Killed):
+            training.train("cifar10-bn64", "quick", 0, TINY, store=tmp_path, fresh=True)
+    (run,) = runs.listing(tmp_path)
+    assert run.record == old
+    again = train_tiny(tmp_path)
+    assert again.record["provenance"]["resumed"] == 1
+    assert again.history == old["history"]
+    assert not again.begun
+
+
+def test_two_processes_do_not_train_one_run(tmp_path):
+    run = runs.locate("cifar10-bn64", "quick", 0, TINY, store=tmp_path)
+    with run.locked(), pytest.raises(LabError, match="another process"):
+        train_tiny(tmp_path)
+    assert train_tiny(tmp_path).finished
+
+
+@pytest.mark.slow
+def test_a_run_that_another_process_finished_meanwhile_is_not_trained_again(tmp_path, monkeypatch):
+    locked, fit = runs.Run.locked, training.fit
+
+    @contextlib.contextmanager
+    def late(run):
+        with monkeypatch.context() as patch:
+            patch.setattr(runs.Run, "locked", locked)
+            train_tiny(tmp_path, epochs=1)  # the other process
+        monkeypatch.setattr(training, "fit", lambda *args: pytest.fail("trained again"))
+        with locked(run):
+            yield
+
+    monkeypatch.setattr(runs.Run, "locked", late)
+    assert train_tiny(tmp_path, epochs=1).finished
+    assert training.fit is not fit
+
+
+@pytest.mark.slow
+def test_a_disk_that_fills_up_at_the_end_of_a_fresh_training_spares_the_old_run(tmp_path, monkeypatch):
+    old = train_tiny(tmp_path, epochs=1)
+    record, logits = old.record, old.outputs["test_logits"]
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "exported", lambda *args: (_ for _ in ()).throw(OSError(28, "No space left")))
+        with pytest.raises(OSError, match="No space left"):
+            training.train("cifar10-bn64", "quick", 0, {**TINY, "epochs": 1}, store=tmp_path, fresh=True)
+    (run,) = runs.listing(tmp_path)
+    assert run.record == record
+    np.testing.assert_array_equal(run.outputs["test_logits"], logits)
+
+
+def test_a_state_without_its_beginning_is_not_gone_on_from(finished, tmp_path, monkeypatch):
+    """Nothing says which recipe it belongs to."""
+    with monkeypatch.context() as patch:
+        kill_after(patch, epochs=1)
+        with pytest.raises(Killed):
+            train_tiny(tmp_path, epochs=3, learning_rate=0.5)
+    (run,) = runs.listing(tmp_path)
+    place = runs.locate("cifar10-bn64", "quick", 0, {**TINY, "epochs": 3}, store=tmp_path)
+    place.scratch.mkdir(parents=True)
+    run.state.rename(place.state)
+    (place.scratch / "begun.json").write_text("nonsense")
+    assert train_tiny(tmp_path, epochs=3).history == finished.history
