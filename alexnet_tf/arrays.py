@@ -76,10 +76,10 @@ def training_stream(
     seed: int,
     augmentations: Mapping[str, float] | None = None,
     drop_remainder: bool = False,
-    first_epoch: int = 0,
+    begin: tuple[int, int] = (0, 0),
     share: Share = WHOLE,
 ) -> Iterator[tuple[Any, Any]]:
-    """An endless stream of augmented batches, epoch after epoch, each in its own order; or a share of each."""
+    """An endless stream of augmented batches from an epoch's step on, each epoch in its own order; or a share."""
     if batch_size > len(split) and drop_remainder:
         raise LabError(f"A batch of {batch_size} is larger than the {len(split)} training images: take a smaller one.")
     amounts = dict(augmentations or {})
@@ -94,11 +94,12 @@ def training_stream(
         return preprocess.after_augmentation(raw[neighbours:]), labels[neighbours:]
 
     run = _compiled(prepare, fixed=("count",))
-    epoch = first_epoch
+    epoch, first = begin
     while True:
         order = np.random.default_rng([seed, epoch]).permutation(len(split)).astype("int32")
         stop = len(order) - len(order) % batch_size if drop_remainder else len(order)
-        for step, start in enumerate(range(0, stop, batch_size)):
+        for step in range(first, -(-stop // batch_size)):
+            start = step * batch_size
             places = order[start : min(start + batch_size, stop)]
             count, rows = len(places), None
             if share.processes > 1:
@@ -106,7 +107,7 @@ def training_stream(
                 rows = np.arange(own[0] - neighbours, own[-1] + 1) % count
                 places = places[rows]
             yield run(ops.take(images, places, axis=0), one_hot[places], _key(seed, epoch, step), rows, count=count)
-        epoch += 1
+        epoch, first = epoch + 1, 0
 
 
 class _Evaluation(keras.utils.PyDataset):

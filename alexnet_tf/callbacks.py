@@ -1,12 +1,16 @@
-"""What watches a training: stop on NaN, save the whole state after each epoch, tell how far it is."""
+"""What watches a training: stop on NaN, save the whole state, tell how far it is."""
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import math
+import signal
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -43,21 +47,36 @@ class StopOnNaN(keras.callbacks.Callback):
             )
 
 
+# Seconds after which the state is saved in the middle of an epoch.
+SAVE_EVERY = 300.0
+
+
 class SaveState(keras.callbacks.Callback):
     """Keeps the whole state of a training on disk, and the best weights if the recipe wants them.
 
-    Of several processes all read it and one writes it.
+    It saves after each epoch and, where one process trains on one device, also within long epochs and
+    when it is asked to stop (see `heeding_ctrl_c`). Of several processes all read it and one writes it.
     """
 
     def __init__(
-        self, run: Run, recipe: Recipe, begun: dict[str, Any], plateau: Any = None, writes: bool = True
+        self,
+        run: Run,
+        recipe: Recipe,
+        begun: dict[str, Any],
+        plateau: Any = None,
+        alone: bool = True,
+        first: bool = True,
     ) -> None:
         super().__init__()
-        self.run, self.recipe, self.begun, self.plateau, self.writes = run, recipe, begun, plateau, writes
+        self.run, self.recipe, self.begun, self.plateau = run, recipe, begun, plateau
+        self.alone, self.writes = alone, first
         self.history: list[dict[str, float]] = []
         self.best = -1.0
         self.seconds = 0.0
-        self.remembered: dict[str, Any] | None = None  # the plateau's memory before a restart
+        self.step = 0  # batches done of the epoch that is not finished
+        self.sums: list[np.ndarray] = []  # what its metrics have summed up over them
+        self.remembered: dict[str, Any] | None = None  # the plateau's memory, which each fit would reset
+        self.stop = False
 
     def variables(self) -> list[Any]:
         optimizer = self.model.optimizer
@@ -73,6 +92,7 @@ class SaveState(keras.callbacks.Callback):
         try:
             about = json.loads(str(saved["about"]))
             values = [saved[f"v{i}"] for i in range(about["variables"])]
+            self.sums = [saved[f"m{i}"] for i in range(about.get("sums", 0))]
         except (KeyError, json.JSONDecodeError) as error:
             raise LabError(f"The saved weights of {self.run} are damaged: train it anew with --fresh.") from error
         variables = self.variables()
@@ -81,42 +101,69 @@ class SaveState(keras.callbacks.Callback):
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
         self.history, self.best, self.seconds = about["history"], about["best"], about["seconds"]
-        self.remembered = about["plateau"]
+        self.remembered, self.step = about["plateau"], about.get("step", 0)
         return len(self.history)
 
     def save(self) -> None:
         if not self.writes:
             return
-        variables = [ops.convert_to_numpy(v) for v in self.variables()]
-        plateau = None
         if self.plateau and self.history:
-            plateau = {"best": float(self.plateau.best), "wait": int(self.plateau.wait)}
+            self.remembered = {"best": float(self.plateau.best), "wait": int(self.plateau.wait)}
+        arrays = {f"v{i}": ops.convert_to_numpy(v) for i, v in enumerate(self.variables())}
+        sums = {
+            f"m{i}": ops.convert_to_numpy(v) for i, v in enumerate(self.model.metrics_variables if self.step else ())
+        }
         seconds = self.seconds + time.perf_counter() - self.started
         about = {
-            "variables": len(variables),
+            "variables": len(arrays),
+            "sums": len(sums),
+            "step": self.step,
             "history": self.history,
             "best": self.best,
             "seconds": seconds,
-            "plateau": plateau,
+            "plateau": self.remembered,
         }
         content = io.BytesIO()
-        np.savez(content, about=json.dumps(about), **{f"v{i}": value for i, value in enumerate(variables)})
+        np.savez(content, about=json.dumps(about), **arrays, **sums)
         write_atomically(self.run.state, content.getvalue())
+        self.saved = time.perf_counter()
         done = {"epochs": len(self.history), "minutes": seconds / 60}
         write_atomically(self.run.scratch / "begun.json", json.dumps({**self.begun, **done}).encode())
 
     def on_train_begin(self, logs: Any = None) -> None:
-        self.started = time.perf_counter()
+        self.started = self.saved = time.perf_counter()
         if self.plateau and self.remembered:
             self.plateau.best, self.plateau.wait = self.remembered["best"], self.remembered["wait"]
-        if not self.history:
+        if not self.history and not self.step:
             self.save()
+
+    def on_train_end(self, logs: Any = None) -> None:
+        self.seconds += time.perf_counter() - self.started
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Note the rate that the epoch begins with, before a plateau changes it for the next."""
         optimizer = self.model.optimizer
         steps = int(ops.convert_to_numpy(optimizer.iterations))
         self.rate = float(ops.convert_to_numpy(optimizer.learning_rate)) / (1 + self.recipe.decay * steps)
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.step += 1
+        due = self.stop or time.perf_counter() - self.saved > SAVE_EVERY
+        due = due and self.alone and batch + 1 < self.params["steps"]  # the epoch's end saves by itself
+        if (due or self.sums) and keras.backend.backend() == "jax":
+            self.model.jax_state_sync()
+        if self.sums:  # added to those of the first batch since the restart, which has made the metrics' variables
+            for variable, value in zip(self.model.metrics_variables, self.sums, strict=True):
+                variable.assign_add(value)
+            self.sums = []
+        if due:
+            self.save()
+            self.stop_if_asked(f"step {self.step} of epoch {len(self.history) + 1}")
+
+    def stop_if_asked(self, done: str) -> None:
+        if self.stop:
+            print(f"{self.run}: saved after {done}", file=sys.stderr)
+            raise KeyboardInterrupt
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         row = {name: float(value) for name, value in (logs or {}).items() if name != "learning_rate"}
@@ -125,7 +172,9 @@ class SaveState(keras.callbacks.Callback):
         if self.recipe.keep == "best" and row["val_accuracy"] > self.best:
             self.best = row["val_accuracy"]
             self.save_best()
+        self.step = 0
         self.save()
+        self.stop_if_asked(f"epoch {epoch + 1}")
 
     def save_best(self) -> None:
         if not self.writes:
@@ -142,6 +191,29 @@ class SaveState(keras.callbacks.Callback):
         for variable, value in zip(self.model.variables, best.values(), strict=True):
             variable.assign(value)
         return 1 + max(range(len(self.history)), key=lambda i: self.history[i]["val_accuracy"])
+
+
+@contextlib.contextmanager
+def heeding_ctrl_c(saver: SaveState) -> Iterator[None]:
+    """Ctrl-C once lets the batch end, saves and then stops; twice, it stops at once."""
+    usual = signal.getsignal(signal.SIGINT)
+    if (
+        not saver.alone
+        or usual is not signal.default_int_handler
+        or threading.current_thread() != threading.main_thread()
+    ):
+        yield
+        return
+
+    def ask(*_: Any) -> None:
+        signal.signal(signal.SIGINT, usual)
+        saver.stop = True
+
+    signal.signal(signal.SIGINT, ask)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)
 
 
 class Progress(keras.callbacks.Callback):

@@ -112,9 +112,9 @@ def training_stream(
     seed: int,
     augmentations: Mapping[str, float] | None = None,
     drop_remainder: bool = False,
-    first_epoch: int = 0,
+    begin: tuple[int, int] = (0, 0),
 ) -> tf.data.Dataset:
-    """An endless stream of augmented batches, epoch after epoch, each in its own order."""
+    """An endless stream of augmented batches from an epoch's step on, each epoch in its own order."""
     if batch_size > len(split) and drop_remainder:
         raise LabError(f"A batch of {batch_size} is larger than the {len(split)} training images: take a smaller one.")
     amounts = dict(augmentations or {})
@@ -133,8 +133,9 @@ def training_stream(
         images, labels = augment(images, labels, amounts, draw, components)
         return preprocess.after_augmentation(images), labels
 
-    epochs = tf.data.Dataset.range(first_epoch, ENDLESS).flat_map(epoch)
-    return epochs.map(prepare, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    first, step = begin
+    batches = tf.data.Dataset.range(first, ENDLESS).flat_map(epoch).skip(step)
+    return batches.map(prepare, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
 def lives(

@@ -1,7 +1,7 @@
-"""A recipe and a seed become a Run: compile, fit, save after each epoch, go on after a kill.
+"""A recipe and a seed become a Run: compile, fit, save, go on after a kill.
 
 The state of a training (every variable, the dropout seeds, the plateau's memory, the history)
-is one file, replaced atomically at the end of each epoch. Together with a stream that is a
+is one file, replaced atomically at the end of each epoch and within long ones. Together with a stream that is a
 function of (seed, epoch, step), a resumed training gives the numbers of an uninterrupted one.
 Keras' BackupAndRestore keeps neither dropout seeds nor callback state, hence our own.
 """
@@ -15,7 +15,6 @@ import json
 import re
 import shutil
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from alexnet_tf import datasets, devices, models, provenance, recipes, runs
-from alexnet_tf.callbacks import Progress, SaveState, StopOnNaN
+from alexnet_tf.callbacks import Progress, SaveState, StopOnNaN, heeding_ctrl_c
 from alexnet_tf.errors import LabError
 from alexnet_tf.optimizers import make_optimizer
 from alexnet_tf.preprocess import Preprocess
@@ -195,15 +194,22 @@ def fit(
     # Weighted, because images that fill up a shared batch of validation weigh nothing.
     model.compile(optimizer=make_optimizer(recipe), loss=make_loss(recipe), weighted_metrics=["accuracy"])
     schedules, plateau = _schedules(recipe)
-    saver = SaveState(run, recipe, begun, plateau, writes=devices.first())
+    saver = SaveState(run, recipe, begun, plateau, alone=share.devices == 1, first=devices.first())
     saver.set_model(model)
     done = saver.load()
-    seen = {"their images": begun["provenance"]["dataset_fingerprint"], f"the epochs done in {run.scratch}": done}
-    devices.agree(seen)
-    if done < recipe.epochs:
-        _go_on(model, recipe, splits, seed, done, [StopOnNaN(run), *schedules, saver], run, share)
-    begun["history"] = saver.history
-    begun["seconds"] = saver.seconds + (time.perf_counter() - saver.started if done < recipe.epochs else 0.0)
+    devices.agree(
+        {
+            "their images": begun["provenance"]["dataset_fingerprint"],
+            f"the epochs done in {run.scratch}": [done, saver.step],
+        }
+    )
+    with heeding_ctrl_c(saver):
+        for first, last in ((done, done + 1), (done + 1, recipe.epochs)) if saver.step else ((done, recipe.epochs),):
+            if first < last:
+                _go_on(
+                    model, recipe, splits, seed, range(first, last), [StopOnNaN(run), *schedules, saver], saver, share
+                )
+    begun["history"], begun["seconds"] = saver.history, saver.seconds
     return model, saver
 
 
@@ -227,14 +233,14 @@ def _go_on(
     recipe: Recipe,
     splits: Splits,
     seed: int,
-    done: int,
+    epochs: range,
     callbacks: list[keras.callbacks.Callback],
-    run: Run,
+    saver: SaveState,
     share: devices.Share,
 ) -> None:
-    """The epochs that are not done yet."""
+    """Some epochs, from the step at which the first of them was cut."""
     classes, preprocess = len(splits.class_names), make_preprocess(recipe)
-    steps = steps_per_epoch(len(splits.train), recipe.batch_size, recipe.drop_remainder)
+    steps = steps_per_epoch(len(splits.train), recipe.batch_size, recipe.drop_remainder) - saver.step
     # Under TensorFlow it is Keras that shares the batches among the devices.
     shared: dict[str, Any] = {"share": share} if keras.backend.backend() == "jax" else {}
     stream = streams.training_stream(
@@ -245,17 +251,17 @@ def _go_on(
         seed,
         recipe.augment,
         recipe.drop_remainder,
-        first_epoch=done,
+        begin=(epochs.start, saver.step),
         **shared,
     )
     if devices.first():
         part = "test" if splits.val is None else "validation"
-        callbacks = [*callbacks, Progress(run, recipe.epochs, steps, part)]
+        callbacks = [*callbacks, Progress(saver.run, recipe.epochs, steps, part)]
     _fit_or_tell(
         model,
         stream,
-        epochs=recipe.epochs,
-        initial_epoch=done,
+        epochs=epochs.stop,
+        initial_epoch=epochs.start,
         steps_per_epoch=steps,
         validation_data=streams.evaluation_stream(splits.monitored, classes, preprocess, **shared),
         callbacks=callbacks,

@@ -165,7 +165,9 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(tmp_path):
             if "epoch 2/400" in line:
                 break
         process.send_signal(signal.SIGINT)
-        assert "goes on from there" in process.stderr.read()
+        told = process.stderr.read()
+        assert "saved after" in told
+        assert "goes on from there" in told
     assert process.returncode == 130
     done = run("-m", "alexnet_tf", "runs", "--json", "--runs", str(tmp_path))
     (row,) = json.loads(done.stdout)

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import signal
 
 import numpy as np
 import pytest
@@ -44,6 +45,49 @@ def test_a_killed_training_resumed_equals_an_uninterrupted_one(finished, tmp_pat
     resumed = train_tiny(tmp_path, epochs=3)
     assert resumed.history == finished.history
     np.testing.assert_array_equal(resumed.outputs["test_logits"], finished.outputs["test_logits"])
+
+
+@pytest.mark.parametrize("epochs", [0, 1])
+def test_ctrl_c_lets_the_batch_end_and_the_training_goes_on_at_the_next(finished, tmp_path, monkeypatch, epochs, capfd):
+    original, calls = callbacks.Progress.on_train_batch_end, []
+
+    def press(self, batch, logs=None):
+        original(self, batch, logs)
+        calls.append(batch)
+        if len(calls) == 3 * epochs + 1:
+            signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(callbacks.Progress, "on_train_batch_end", press)
+        with pytest.raises(KeyboardInterrupt):
+            train_tiny(tmp_path, epochs=3)
+    assert f"saved after step 2 of epoch {epochs + 1}" in capfd.readouterr().err
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    resumed = train_tiny(tmp_path, epochs=3)
+    assert resumed.history == finished.history
+    np.testing.assert_array_equal(resumed.outputs["test_logits"], finished.outputs["test_logits"])
+
+
+def test_ctrl_c_in_an_epochs_last_batch_stops_after_the_epoch(tmp_path, monkeypatch, capfd):
+    with monkeypatch.context() as patch:
+        patch.setattr(callbacks.StopOnNaN, "on_epoch_end", lambda *_: signal.raise_signal(signal.SIGINT), raising=False)
+        with pytest.raises(KeyboardInterrupt):
+            train_tiny(tmp_path)
+    assert "saved after epoch 1" in capfd.readouterr().err
+    assert [row["epoch"] for row in train_tiny(tmp_path).history] == [1, 2]
+
+
+def test_a_long_epoch_is_saved_within(finished, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(callbacks, "SAVE_EVERY", 0.0)
+        kill_after(patch, epochs=1)
+        with pytest.raises(Killed):
+            train_tiny(tmp_path, epochs=3)
+    (run,) = runs.listing(tmp_path)
+    with np.load(run.state) as state:
+        about = json.loads(str(state["about"]))
+    assert (len(about["history"]), about["step"]) == (1, 2)
+    assert train_tiny(tmp_path, epochs=3).history == finished.history
 
 
 def test_killed_before_the_first_epoch_ends(tmp_path, monkeypatch):
