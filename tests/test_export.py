@@ -18,6 +18,8 @@ from alexnet_tf.splits import Split
 from tests.conftest import TINY
 from tests.test_models import SMALL
 
+pytest.importorskip("tf2onnx", reason="the export extra is not installed")
+
 EXACT = ("saved-model", "litert", "onnx")
 
 

@@ -134,7 +134,9 @@ def _run_page(pages: _Pages, result: Result) -> str:
         "runs": lines,
         "fields": sorted(first["recipe"].items()),
     }
-    pages.write(f"{name}.html", "run.html", f"{result.recipe} at {result.budget}", **content)
+    pages.write(
+        f"{name}.html", "run.html", f"{result.recipe} at {result.budget}, protocol {result.protocol}", **content
+    )
     return name
 
 
