@@ -17,6 +17,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from importlib import metadata
 
 from alexnet_tf.errors import LabError, UsageError
 
@@ -173,6 +174,9 @@ def peers_watched() -> Iterator[None]:
 
 def guarded(seat: Seat, work: Callable[[], int]) -> int:
     """Do the work in a child that has joined the others; return its exit status or say what ended it."""
+    keras = metadata.version("keras")
+    if keras.startswith("3.10."):  # the oldest that the laboratory runs with takes no stream from a process' own hands
+        raise UsageError(f"Training in several processes needs Keras 3.11 or newer; this is {keras}: update, {ALONE}.")
     ours, theirs = socket.socketpair()
     child = os.fork()
     if not child:

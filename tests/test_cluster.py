@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from alexnet_tf import runs
+from alexnet_tf import cluster, runs
 from alexnet_tf.cluster import Seat, find
 from alexnet_tf.errors import LabError
 
@@ -58,6 +58,12 @@ def test_a_seat_comes_from_flags_slurm_or_an_indexed_job(flags, environment, sea
 def test_wrong_or_partial_settings_are_told(flags, environment, told):
     with pytest.raises(LabError, match=told):
         find(*flags, environment=environment)
+
+
+def test_an_older_keras_is_told_before_anything_starts(monkeypatch):
+    monkeypatch.setattr(cluster.metadata, "version", lambda name: "3.10.0")
+    with pytest.raises(LabError, match=r"needs Keras 3\.11 or newer; this is 3\.10\.0"):
+        cluster.guarded(Seat(0, 2, "localhost:1"), lambda: pytest.fail("started"))
 
 
 WORDS = ["train", "cifar10-bn64", "--set", "options.width=0.05", "--set", "options.dense_units=8"]
