@@ -55,7 +55,7 @@ FLOWERS_LRN = Recipe(
     " options.dropout options.depth_radius options.bias options.alpha options.beta",
     inferred="options.width interpolation resize_first drop_remainder precision l2 decay",
     budgets={
-        "paper": Budget(minutes=120),
+        "paper": Budget(minutes=150),
         "laptop": Budget(minutes=20, changes={"image_size": 115, "epochs": 60, "batch_size": 32}),
         "quick": Budget(minutes=0.2, changes=FLOWERS_QUICK),
     },
@@ -129,8 +129,8 @@ CIFAR10_RESNET18 = Recipe(
     given="model dataset standardize learning_rate momentum optimizer steps augment.flip augment.crop",
     inferred="image_size loss batch_size epochs keep precision l2 decay plateau train_images drop_remainder",
     budgets={
-        "paper": Budget(minutes=25),
-        "laptop": Budget(minutes=25),
+        "paper": Budget(minutes=33),
+        "laptop": Budget(minutes=33),
         "quick": Budget(
             minutes=0.2,
             changes={

@@ -39,7 +39,7 @@ def _int305(name: str, title: str, parameters: int, model: str, given: str, **ow
         inferred="image_size loss keep precision l2 decay plateau train_images drop_remainder",
         budgets={
             "paper": Budget(minutes=6000 if model == "int305" else 600),
-            "laptop": Budget(minutes=4 if model == "lenet" else 25, changes={"batch_size": 128, **laptop}),
+            "laptop": Budget(minutes=4 if model == "lenet" else 35, changes={"batch_size": 128, **laptop}),
             "quick": Budget(minutes=0.2, changes=quick),
         },
         **settings,
