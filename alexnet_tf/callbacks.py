@@ -72,7 +72,7 @@ class SaveState(keras.callbacks.Callback):
         self.alone, self.writes = alone, first
         self.history: list[dict[str, float]] = []
         self.best = -1.0
-        self.seconds = 0.0
+        self.seconds = self.started = self.saved = 0.0
         self.step = 0  # batches done of the epoch that is not finished
         self.sums: list[np.ndarray] = []  # what its metrics have summed up over them
         self.remembered: dict[str, Any] | None = None  # the plateau's memory, which each fit would reset
