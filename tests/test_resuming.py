@@ -3,6 +3,7 @@
 import contextlib
 import json
 import signal
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -47,6 +48,16 @@ def test_a_killed_training_resumed_equals_an_uninterrupted_one(finished, tmp_pat
     np.testing.assert_array_equal(resumed.outputs["test_logits"], finished.outputs["test_logits"])
 
 
+@pytest.fixture
+def heeded():
+    """Ctrl-C means what it means in a terminal: shells put it aside for what they run in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeded")
 @pytest.mark.parametrize("epochs", [0, 1])
 def test_ctrl_c_lets_the_batch_end_and_the_training_goes_on_at_the_next(finished, tmp_path, monkeypatch, epochs, capfd):
     original, calls = callbacks.Progress.on_train_batch_end, []
@@ -62,12 +73,12 @@ def test_ctrl_c_lets_the_batch_end_and_the_training_goes_on_at_the_next(finished
         with pytest.raises(KeyboardInterrupt):
             train_tiny(tmp_path, epochs=3)
     assert f"saved after step 2 of epoch {epochs + 1}" in capfd.readouterr().err
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     resumed = train_tiny(tmp_path, epochs=3)
     assert resumed.history == finished.history
     np.testing.assert_array_equal(resumed.outputs["test_logits"], finished.outputs["test_logits"])
 
 
+@pytest.mark.usefixtures("heeded")
 def test_ctrl_c_in_an_epochs_last_batch_stops_after_the_epoch(tmp_path, monkeypatch, capfd):
     with monkeypatch.context() as patch:
         patch.setattr(callbacks.StopOnNaN, "on_epoch_end", lambda *_: signal.raise_signal(signal.SIGINT), raising=False)
@@ -75,6 +86,15 @@ def test_ctrl_c_in_an_epochs_last_batch_stops_after_the_epoch(tmp_path, monkeypa
             train_tiny(tmp_path)
     assert "saved after epoch 1" in capfd.readouterr().err
     assert [row["epoch"] for row in train_tiny(tmp_path).history] == [1, 2]
+
+
+def test_where_ctrl_c_was_put_aside_it_stays_so():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with callbacks.heeding_ctrl_c(SimpleNamespace(alone=True)):
+            assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_a_long_epoch_is_saved_within(finished, tmp_path, monkeypatch):
