@@ -132,3 +132,33 @@ print(json.dumps({
     numbers, shared = found.pop("numbers")
     assert shared == pytest.approx(numbers, rel=1e-4)
     assert found == {"sizes": [18, 18, 6], "counted": 40}
+
+
+@pytest.mark.slow
+def test_a_training_killed_within_an_epoch_goes_on_bit_for_bit():
+    found = in_jax("""
+import tempfile
+from alexnet_tf import callbacks, training
+class Killed(BaseException):
+    pass
+tiny = {"train_images": 48, "batch_size": 16, "options.width": 0.05, "options.dense_units": 8, "epochs": 3}
+def train(store):
+    return training.train("cifar10-bn64", "quick", 0, tiny, store=store)
+whole, cut, ended, steps = train(tempfile.mkdtemp()), tempfile.mkdtemp(), callbacks.Progress.on_train_batch_end, []
+def die(self, batch, logs=None):
+    steps.append(batch)
+    if len(steps) == 5:  # the second of the second epoch
+        raise Killed
+callbacks.Progress.on_train_batch_end, callbacks.SAVE_EVERY = die, 0.0
+try:
+    train(cut)
+except Killed:
+    callbacks.Progress.on_train_batch_end, callbacks.SAVE_EVERY = ended, 300.0
+again = train(cut)
+print(json.dumps({
+    "resumed": again.record["provenance"]["resumed"] == 1,
+    "history": again.history == whole.history,
+    "outputs": bool((again.outputs["test_logits"] == whole.outputs["test_logits"]).all()),
+}))
+""")
+    assert all(found.values()), found
