@@ -24,8 +24,8 @@ ZENG_AUG = Recipe(
     given="dataset optimizer loss",
     inferred="image_size",
     budgets={
-        "paper": Budget(minutes=30),
-        "laptop": Budget(minutes=30),
+        "paper": Budget(minutes=44),
+        "laptop": Budget(minutes=44),
         "quick": Budget(
             minutes=0.2,
             changes={
