@@ -42,8 +42,8 @@ class StopOnNaN(keras.callbacks.Callback):
         loss = float((logs or {}).get("loss", 0.0))
         if not math.isfinite(loss):
             raise DivergedError(
-                f"The loss became {loss} at step {batch + 1} of epoch {self.epoch + 1}. The weights after epoch "
-                f"{self.epoch} are kept in {self.run.state}. Try a smaller rate: --set learning_rate=..."
+                f"The loss became {loss} at step {batch + 1} of epoch {self.epoch + 1}. The weights that were "
+                f"saved last are kept in {self.run.state}. Try a smaller rate: --set learning_rate=..."
             )
 
 

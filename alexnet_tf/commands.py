@@ -38,16 +38,14 @@ def told(work: Callable[[], int | None]) -> int:
 
 
 def _table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> str:
-    """Rows as aligned text; fractions as percentages, ratios as such."""
+    """Rows as aligned text; fractions as percentages."""
 
     def cell(row: dict[str, Any], column: str) -> str:
         value = row[column]
         if value is None:
-            return "-"
+            return "–"
         if isinstance(value, float):
-            if column == "minutes":
-                return f"{value:.1f}"
-            return f"{value:.2f}×" if abs(value) > 1 else f"{value:.2%}"  # a ratio is no share
+            return f"{value:.1f}" if column == "minutes" else f"{value:.2%}"
         return f"{value:,}" if column == "parameters" else str(value)
 
     texts = [list(columns), *[[cell(row, column) for column in columns] for row in rows]]
@@ -307,10 +305,13 @@ ASSUMED: dict[str, tuple[type, str]] = {
 
 
 def do_scorecard(args: argparse.Namespace) -> None:
-    from alexnet_tf.verdicts import as_rows, scorecard
+    from alexnet_tf.verdicts import as_rows, scorecard, shown
 
+    rows = as_rows(scorecard(args.runs))
+    for row in [] if args.json else rows:
+        row.update({figure: shown(row[figure]) for figure in ("reported", "measured", "low", "high")})
     columns = ("claim", "source", "reported", "measured", "low", "high", "n", "budget", "verdict")
-    _show(as_rows(scorecard(args.runs)), columns, args.json)
+    _show(rows, columns, args.json)
 
 
 def do_reports(args: argparse.Namespace) -> int:

@@ -203,12 +203,10 @@ def fit(
             f"the epochs done in {run.scratch}": [done, saver.step],
         }
     )
+    cut = done + 1 if saver.step else done  # an epoch that was cut is a fit of its own, with fewer steps
     with heeding_ctrl_c(saver):
-        for first, last in ((done, done + 1), (done + 1, recipe.epochs)) if saver.step else ((done, recipe.epochs),):
-            if first < last:
-                _go_on(
-                    model, recipe, splits, seed, range(first, last), [StopOnNaN(run), *schedules, saver], saver, share
-                )
+        for epochs in filter(None, (range(done, cut), range(cut, recipe.epochs))):
+            _go_on(model, recipe, splits, seed, epochs, schedules, saver, share)
     begun["history"], begun["seconds"] = saver.history, saver.seconds
     return model, saver
 
@@ -234,7 +232,7 @@ def _go_on(
     splits: Splits,
     seed: int,
     epochs: range,
-    callbacks: list[keras.callbacks.Callback],
+    schedules: list[keras.callbacks.Callback],
     saver: SaveState,
     share: devices.Share,
 ) -> None:
@@ -254,6 +252,7 @@ def _go_on(
         begin=(epochs.start, saver.step),
         **shared,
     )
+    callbacks = [StopOnNaN(saver.run), *schedules, saver]
     if devices.first():
         part = "test" if splits.val is None else "validation"
         callbacks = [*callbacks, Progress(saver.run, recipe.epochs, steps, part)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from alexnet_tf import evaluation, recipes, runs
 from alexnet_tf.claims import CLAIMS, Claim, reported
@@ -78,15 +79,12 @@ def _countable(recipe: str | None, protocol: str, budget: str, found: Sequence[R
 
 
 def _not_run(claim: Claim) -> Verdict:
-    if claim.recipe is None:
-        why = f"needs {claim.needs}"
-        return Verdict(claim.name, claim.source, claim.reported, None, None, None, None, claim.budget, "not run", why)
-    recipe = recipes.get(claim.recipe)
-    hours = recipe.budgets[claim.budget].minutes * claim.seeds * (2 if claim.versus else 1) / 60
-    why = f"needs {recipe.dataset}, {claim.seeds} seed(s) at {claim.budget}: about {hours:.1f} hours on two cores"
-    return Verdict(
-        claim.name, claim.source, claim.reported, None, None, None, None, claim.budget, "not run", why
-    )  # fmt: skip
+    why = f"needs {claim.needs}"
+    if claim.recipe is not None:
+        recipe = recipes.get(claim.recipe)
+        hours = recipe.budgets[claim.budget].minutes * claim.seeds * (2 if claim.versus else 1) / 60
+        why = f"needs {recipe.dataset}, {claim.seeds} seed(s) at {claim.budget}: about {hours:.1f} hours on two cores"
+    return Verdict(claim.name, claim.source, claim.reported, None, None, None, None, claim.budget, "not run", why)
 
 
 def judge(claim: Claim, found: Sequence[Run]) -> Verdict:
@@ -117,12 +115,13 @@ def judge(claim: Claim, found: Sequence[Run]) -> Verdict:
     return Verdict(claim.name, claim.source, claim.reported, *numbers, budget, verdict, why)
 
 
+def _finished(store: Path | str | None) -> list[Run]:
+    return [run for run in runs.listing(store) if run.finished and run.recipe in recipes.RECIPES]
+
+
 def scorecard(store: Path | str | None = None, claims: Iterable[Claim] = CLAIMS) -> list[Verdict]:
     """Every claim with its verdict, in the order of the sources."""
-    found = []
-    for run in runs.listing(store):
-        if run.finished and run.recipe in recipes.RECIPES:
-            found.append(run)
+    found = _finished(store)
     return [judge(claim, found) for claim in claims]
 
 
@@ -142,7 +141,7 @@ class Result:
 
 def results(names: Iterable[str], budget: str | None = None, store: Path | str | None = None) -> list[Result]:
     """Every recipe named, at every real budget (or at one) and protocol with finished runs."""
-    listed = [run for run in runs.listing(store) if run.finished and run.recipe in recipes.RECIPES]
+    listed = _finished(store)
     rows = []
     for name in names:
         for size in (budget,) if budget else ("laptop", "paper"):
@@ -173,6 +172,17 @@ def results_table(rows: Iterable[Result]) -> str:
     return "\n".join(lines)
 
 
-def as_rows(verdicts: Iterable[Verdict]) -> list[dict[str, object]]:
+def shown(value: float | None) -> str:
+    """A figure of the scorecard for people: a share or a difference of shares, how many times, or a dash for none.
+
+    >>> shown(0.615), shown(6.0), shown(None)
+    ('61.50%', '6.0×', '–')
+    """
+    if value is None:
+        return "–"
+    return f"{value:.1f}×" if abs(value) > 1 else f"{value:.2%}"
+
+
+def as_rows(verdicts: Iterable[Verdict]) -> list[dict[str, Any]]:
     """The rows of ``scorecard --json``."""
     return [asdict(verdict) for verdict in verdicts]

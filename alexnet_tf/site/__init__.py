@@ -21,7 +21,7 @@ import nbformat
 from markupsafe import Markup
 
 from alexnet_tf import claims, plots, provenance, recipes, reports, runs, verdicts
-from alexnet_tf.verdicts import Result, Verdict
+from alexnet_tf.verdicts import Result, Verdict, shown
 
 SHORT = 12  # lines of code that are shown unfolded
 PICTURE = Markup(
@@ -78,13 +78,6 @@ class _Pages:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content)
         return name
-
-
-def shown(value: float | None) -> str:
-    """A fraction as a percentage, a ratio as such, nothing as a dash."""
-    if value is None:
-        return "–"
-    return f"{value:.1f}×" if abs(value) > 1 else f"{value:.2%}"
 
 
 def _row(row: Verdict, claim: claims.Claim, pages: Mapping[tuple[str, str, str], str]) -> dict[str, Any]:
