@@ -27,6 +27,6 @@ def choose(kind: str, name: str, choices: Iterable[str]) -> str:
     known = sorted(choices)
     if name in known:
         return name
-    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(str(name), known, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"choose from: {', '.join(known)}."
     raise UsageError(f"There is no {kind} {name!r}: {hint}")
