@@ -36,18 +36,70 @@ class _SourceUpdate:
         return {**super().get_config(), "l2": self.l2, "l1": self.l1, "decay": self.decay}  # type: ignore[misc]
 
 
+def _one_kernel() -> bool:
+    """Whether TensorFlow's own kernels can update: one pass over the weights where Keras makes a dozen."""
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    return not tf.distribute.has_strategy()  # there a variable is several
+
+
+class _OneKernelSGD(keras.optimizers.SGD):
+    """Keras' SGD with momentum in one kernel where there is one; the same numbers to rounding."""
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        if not self.momentum or not _one_kernel():
+            super().update_step(gradient, variable, learning_rate)
+            return
+        import tensorflow as tf
+
+        tf.raw_ops.ResourceApplyKerasMomentum(
+            var=variable.handle,
+            accum=self.momentums[self._get_variable_index(variable)].value.handle,
+            lr=learning_rate,
+            grad=tf.cast(gradient, variable.dtype),
+            momentum=self.momentum,
+            use_nesterov=self.nesterov,
+        )
+
+
+class _OneKernelAdam(keras.optimizers.Adam):
+    """Keras' Adam in one kernel where there is one; the same numbers to rounding."""
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        if self.amsgrad or not _one_kernel():
+            super().update_step(gradient, variable, learning_rate)
+            return
+        import tensorflow as tf
+
+        place, step = self._get_variable_index(variable), tf.cast(self.iterations + 1, learning_rate.dtype)
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=self._momentums[place].value.handle,
+            v=self._velocities[place].value.handle,
+            beta1_power=self.beta_1**step,
+            beta2_power=self.beta_2**step,
+            lr=learning_rate,
+            beta1=self.beta_1,
+            beta2=self.beta_2,
+            epsilon=self.epsilon,
+            grad=tf.cast(gradient, variable.dtype),
+        )
+
+
 @keras.saving.register_keras_serializable("alexnet_tf")
-class SourceSGD(_SourceUpdate, keras.optimizers.SGD):
+class SourceSGD(_SourceUpdate, _OneKernelSGD):
     """SGD with L2 in the gradient and the older Keras' decay."""
 
 
 @keras.saving.register_keras_serializable("alexnet_tf")
-class SourceAdam(_SourceUpdate, keras.optimizers.Adam):
+class SourceAdam(_SourceUpdate, _OneKernelAdam):
     """Adam with L2 in the gradient and the older Keras' decay."""
 
 
 @keras.saving.register_keras_serializable("alexnet_tf")
-class SourceAdamW(_SourceUpdate, keras.optimizers.AdamW):
+class SourceAdamW(_SourceUpdate, _OneKernelAdam, keras.optimizers.AdamW):
     """AdamW: its decay is decoupled from the gradient."""
 
 
@@ -62,7 +114,7 @@ def orthogonal(matrix: Any, steps: int = 5) -> Any:
     return ops.transpose(near) if tall else near
 
 
-class Muon(keras.optimizers.AdamW):
+class Muon(_OneKernelAdam, keras.optimizers.AdamW):
     """Momentum made orthogonal (Jordan 2024) for every kernel but the last layer's; AdamW for the rest.
 
     Keras' own takes matrices only; here a convolution's kernel is one too, a row for each weight

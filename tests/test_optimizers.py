@@ -19,10 +19,14 @@ def weights_after(optimizer, steps=3):
 def test_without_extras_the_optimizers_are_keras_own():
     pairs = (
         (optimizers.SourceSGD(0.1, momentum=0.9), keras.optimizers.SGD(0.1, momentum=0.9)),
+        (optimizers.SourceSGD(0.1), keras.optimizers.SGD(0.1)),
+        (optimizers.SourceSGD(0.1, momentum=0.9, nesterov=True), keras.optimizers.SGD(0.1, 0.9, nesterov=True)),
         (optimizers.SourceAdam(0.1, beta_1=0.95), keras.optimizers.Adam(0.1, beta_1=0.95)),
+        (optimizers.SourceAdam(0.1, amsgrad=True), keras.optimizers.Adam(0.1, amsgrad=True)),
+        (optimizers.SourceAdamW(0.1, weight_decay=0.2), keras.optimizers.AdamW(0.1, weight_decay=0.2)),
     )
     for ours, theirs in pairs:
-        np.testing.assert_array_equal(weights_after(ours), weights_after(theirs))
+        np.testing.assert_allclose(weights_after(ours), weights_after(theirs), rtol=1e-5)
 
 
 def test_decay_and_l2_mean_what_the_sources_meant():

@@ -11,7 +11,7 @@ from alexnet_tf.recipes.source_b import CIFAR10_BN64
 FLOWERS_QUICK = {
     "dataset": "paintbox-flowers",
     "image_size": 67,
-    "epochs": 10,
+    "epochs": 6,
     "batch_size": 16,
     "optimizer": "adam",
     "learning_rate": 0.0005,

@@ -31,7 +31,7 @@ CIFAR10_BN64 = Recipe(
             minutes=0.2,
             changes={
                 "dataset": "paintbox",
-                "epochs": 6,
+                "epochs": 4,
                 "train_images": 2000,
                 "optimizer": "adam",
                 "momentum": 0.9,
