@@ -63,7 +63,7 @@ site: setup  ## The committed reports as static pages, into dist/site/
 	@"$(PY)" -m alexnet_tf.site
 
 lab: setup  ## Open JupyterLab on the notebooks
-	@"$(PY)" -m jupyterlab --notebook-dir notebooks
+	@"$(PY)" -m jupyterlab --notebook-dir notebooks --LabApp.default_url=/lab/tree/START.ipynb
 
 clean:  ## Remove .venv, caches and quick reports (committed runs stay)
 	@rm -rf .venv .venv-oldest .cache reports/quick build dist *.egg-info .pytest_cache .mypy_cache .hypothesis .ruff_cache .coverage

@@ -11,7 +11,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from alexnet_tf import site
+from alexnet_tf import reports, site
 
 CHROMIUM = shutil.which("chromium")
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -104,6 +104,19 @@ def executed(saved):
     cells = [cell for cell in nbformat.from_dict(saved).cells if cell.cell_type == "code"]
     wrong = [output.evalue for cell in cells for output in cell.outputs if output.output_type == "error"]
     return all(cell.execution_count for cell in cells), wrong
+
+
+@pytest.mark.slow
+def test_jupyterlab_opens_on_a_page_that_leads_to_every_lesson(browser, lab):
+    start = re.search(r"default_url=/lab(\S+)", (ROOT / "Makefile").read_text())
+    page = browser.new_page(viewport={"width": 1400, "height": 1000})
+    page.goto(f"{lab}{start[1]}?token=lab")
+    page.wait_for_selector(".jp-RenderedMarkdown h1:has-text('AlexNet laboratory')", timeout=120_000)
+    links = page.eval_on_selector_all(".jp-RenderedMarkdown td a", "found => found.map(link => link.textContent)")
+    assert [link[:2] for link in links] == [name[:2] for name in reports.notebooks()]
+    page.click("a:text-is('08 Scorecard')")
+    page.wait_for_selector(".jp-RenderedMarkdown h1:has-text('scorecard')", timeout=60_000)
+    page.close()
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """Notebooks are lessons: their form, their parameters, and which outputs they keep."""
 
 import ast
+import re
 import statistics
 
 import nbformat
@@ -56,6 +57,8 @@ def test_compared_cells_keep_their_output_and_no_other_does(name):
             assert cell.execution_count is None
 
 
-def test_the_folder_holds_nothing_unnumbered():
+def test_the_folder_holds_the_lessons_and_the_page_that_leads_to_them():
     folder = next(iter(NOTEBOOKS.values())).parent
-    assert {path.stem for path in folder.glob("*.ipynb")} == set(NOTEBOOKS)
+    assert {path.stem for path in folder.glob("*.ipynb")} == {"START", *NOTEBOOKS}
+    (page,) = nbformat.read(folder / "START.ipynb", as_version=4).cells
+    assert re.findall(r"\((\d\d_\w+)\.ipynb\)", page.source) == list(NOTEBOOKS)
