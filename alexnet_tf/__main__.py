@@ -11,6 +11,8 @@ from typing import Any
 from alexnet_tf import __version__, commands
 from alexnet_tf.recipe import BUDGETS, PROTOCOLS
 
+MODELS = "a released model (cifar10), a run or a .keras file (default: the newest trained, else the released)"
+
 
 def _seed(text: str) -> int:
     if not text.isdigit() or int(text) >= 2**31:
@@ -98,14 +100,18 @@ def parser() -> argparse.ArgumentParser:
         "--explain", type=Path, metavar="DIR", help="write into it what each answer rests on (Grad-CAM)"
     )
     predict.add_argument("--layer", help="a layer for --explain (default: the last convolution whose maps have places)")
-    predict.add_argument("--model", metavar="NAME|PATH", help="a run or a .keras file (default: the newest trained)")
+    predict.add_argument("--model", metavar="NAME|PATH", help=MODELS)
     stores(predict)
     as_json(predict)
     tested = command("test-folder", commands.do_test_folder, "measure a network on a labelled folder, a class a folder")
     tested.add_argument("folder", metavar="FOLDER")
-    tested.add_argument("--model", metavar="NAME|PATH", help="a run or a .keras file (default: the newest trained)")
+    tested.add_argument("--model", metavar="NAME|PATH", help=MODELS)
     tested.add_argument("--skip-damaged", action="store_true", help="leave out files that can't be read")
     stores(tested)
+    release = command("release", commands.do_release, "put a run's weights where predict --model NAME finds them")
+    release.add_argument("run", metavar="RUN", help="a path, or RECIPE[/BUDGET[/SEED]]")
+    release.add_argument("name", metavar="NAME")
+    stores(release)
     plan = command("plan", commands.do_plan, "hours and memory of a training on 1, 8 and 64 GPUs, as Markdown")
     plan.add_argument("recipe", metavar="RECIPE")
     for name, (kind, meaning) in commands.ASSUMED.items():

@@ -282,6 +282,13 @@ def do_test_folder(args: argparse.Namespace) -> None:
         print(f"{name:<{width}} " + "".join(f"{count:>6}" for count in row))
 
 
+def do_release(args: argparse.Namespace) -> None:
+    from alexnet_tf.released import release
+    from alexnet_tf.runs import find
+
+    print(f"released in {release(find(args.run, args.runs, having_weights=True), args.name)}")
+
+
 def do_plan(args: argparse.Namespace) -> None:
     from alexnet_tf.recipes import get
 

@@ -19,17 +19,30 @@ from alexnet_tf.folders import IMAGE_ENDINGS, folder
 from alexnet_tf.splits import read_image
 
 
+def released() -> dict[str, Path]:
+    """The networks that travel with the checkout, by name."""
+    return {path.parent.name: path for path in sorted((runs.home() / "reports" / "models").glob("*/model.keras"))}
+
+
 def find_model(name: str | None, store: Path | str | None = None) -> tuple[Path, list[str]]:
-    """A ``.keras`` file with its class names: by path, by run, or the newest run that has weights."""
+    """A ``.keras`` file with its class names: by path, a released one by name, a run's, or the newest run's.
+
+    Where nothing was trained, the first released one.
+    """
     if name and name.endswith(".keras"):
         path = Path(name)
         if not path.exists():
             raise LabError(f"There is no model {path}: check the path.")
         return path, _classes_beside(path)
+    known = {} if store else released()
+    if name in known:
+        return _released(known[name])
     if name:
         run = runs.find(name, store, having_weights=True)
     else:
         trained = [run for run in runs.listing(store) if run.finished and run.weights.exists()]
+        if not trained and known:
+            return _released(next(iter(known.values())))
         if not trained:
             raise LabError(
                 "No trained model is here: train one first, for example 'python -m alexnet_tf train cifar10-bn64'."
@@ -38,6 +51,11 @@ def find_model(name: str | None, store: Path | str | None = None) -> tuple[Path,
     weights = weights_of(run)
     print(f"using {run}", file=sys.stderr)
     return weights, run.record["class_names"]
+
+
+def _released(path: Path) -> tuple[Path, list[str]]:
+    print(f"using {path.parent.name}, which came with this version", file=sys.stderr)
+    return path, _classes_beside(path)
 
 
 def _classes_beside(model: Path) -> list[str]:
@@ -57,20 +75,9 @@ def _classes_beside(model: Path) -> list[str]:
 def weights_of(run: runs.Run) -> Path:
     """The saved network of a run, or a sentence that says how to make it again."""
     if not run.weights.exists():
-        record = run.record
-        words = [
-            run.recipe,
-            "--budget",
-            record["budget"],
-            "--seed",
-            str(record["seed"]),
-            "--protocol",
-            record["protocol"],
-        ]
-        words += [f"--set {key}={json.dumps(value)}" for key, value in record["overrides"].items()]
         raise LabError(
-            f"The weights of {run} are not here: 'train {' '.join(words)} --fresh' makes them again, "
-            f"in about {record['provenance']['minutes']:.0f} minutes."
+            f"The weights of {run} are not here: '{run.command} --fresh' makes them again, "
+            f"in about {run.record['provenance']['minutes']:.0f} minutes."
         )
     return run.weights
 

@@ -187,6 +187,15 @@ class Run:
         return self.scratch / "state.npz"
 
     @property
+    def command(self) -> str:
+        """How to train a finished run again."""
+        record = self.record
+        words = [record["name"], "--budget", record["budget"], "--seed", str(record["seed"])]
+        words += ["--protocol", record["protocol"]]
+        words += [f"--set {key}={json.dumps(value)}" for key, value in record["overrides"].items()]
+        return f"python -m alexnet_tf train {' '.join(words)}"
+
+    @property
     def history(self) -> list[dict[str, float]]:
         """One row an epoch, each epoch exactly once."""
         return self.record["history"]

@@ -56,6 +56,7 @@ ALLOWED = {
     "verdicts": {"claims", "evaluation", "recipe", "recipes", "runs"},
     "plots": {"trust", "verdicts"},
     "predict": {"folders", "layers", "preprocess", "runs", "splits"},
+    "released": {"evaluation", "predict", "recipes", "runs"},
     "interpret": {"preprocess"},
     "trust": {"evaluation"},
     "corruptions": {"preprocess", "splits"},
