@@ -13,21 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from alexnet_tf.errors import LabError, choose
+from alexnet_tf.errors import choose
+from alexnet_tf.models.transfer import parts
 from alexnet_tf.preprocess import Preprocess
 from alexnet_tf.quiet import keras
 
 ops = keras.ops
 Images = NDArray[np.uint8]
 Maps = NDArray[np.float32]
-
-
-def parts(model: keras.Sequential) -> tuple[keras.layers.Layer, keras.Sequential]:
-    """The preprocessing and the bare network, from prepared images to logits, of a saved model."""
-    inner = [layer for layer in model.layers if isinstance(layer, keras.Sequential)]
-    if len(inner) != 1:
-        raise LabError("This model was not saved by a training of this laboratory: its network can't be found.")
-    return model.layers[model.layers.index(inner[0]) - 1], inner[0]
 
 
 def _layer(network: keras.Sequential, name: str) -> int:

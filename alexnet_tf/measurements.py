@@ -44,6 +44,7 @@ def measured(run: Run, name: str, compute: Callable[[Any], Arrays], inputs: Any 
 def inside(run: Run, splits: Splits, tested: int = 24, mapped: int = 800) -> Arrays:
     """What `05_inside_alexnet` shows: filters, neighbours, a plane of the test images, maps and their checks."""
     from alexnet_tf import interpret
+    from alexnet_tf.models import transfer
 
     def compute(model: Any) -> Arrays:
         known = splits.train.take(stratified(splits.train.labels, min(2000, len(splits.train))))
@@ -51,7 +52,7 @@ def inside(run: Run, splits: Splits, tested: int = 24, mapped: int = 800) -> Arr
         few = asked.take(np.arange(tested))
         features, theirs = (interpret.embeddings(model, part.pixels) for part in (asked, known))
         pixels, their_pixels = (part.pixels.reshape(len(part), -1) / 255 - 0.5 for part in (asked, known))
-        _, network = interpret.parts(model)
+        _, network = transfer.parts(model)
         found: Arrays = {
             "filters": interpret.filters(network).astype("float16"),
             "known_ids": known.ids,
@@ -99,10 +100,10 @@ def corrupted(run: Run, spoilt: Spoilt) -> Arrays:
 
 def strangers(run: Run, kinds: Mapping[str, NDArray[np.uint8]]) -> Arrays:
     """The network's logits for images of kinds that it was never taught."""
-    from alexnet_tf import interpret
+    from alexnet_tf.models import transfer
 
     def compute(model: Any) -> Arrays:
-        prepare, network = interpret.parts(model)
+        prepare, network = transfer.parts(model)
         return {
             name: np.asarray(network.predict(np.asarray(prepare(images)), verbose=0), "float16")
             for name, images in kinds.items()
@@ -140,9 +141,9 @@ def ten_crops(run: Run) -> Arrays:
         raise LabError(f"{run} sees whole images: ten crops need a recipe with crop_from, as imagenet-2012.")
 
     def compute(model: Any) -> Arrays:
-        from alexnet_tf import interpret
+        from alexnet_tf.models import transfer
 
-        prepare, network = interpret.parts(model)
+        prepare, network = transfer.parts(model)
         splits, loss = datasets.again(run.record), run.record["recipe"]["loss"]["value"]
         split = splits.test
         if splits.fingerprint() != run.record["provenance"]["dataset_fingerprint"]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from alexnet_tf import interpret, plots
+from alexnet_tf.models import transfer
 from alexnet_tf.splits import read_image
 
 
@@ -20,7 +21,7 @@ def still(model: Any, image: np.ndarray, names: Sequence[str], layer: str | None
     size = min(image.shape[:2])  # maps are square, as the network's input is
     top, left = ((side - size) // 2 for side in image.shape[:2])
     square = image[top : top + size, left : left + size]
-    layer = layer or interpret.last_large(interpret.parts(model)[1])
+    layer = layer or interpret.last_large(transfer.parts(model)[1])
     found = interpret.gradcam(model, square[None], best[:1], layer)
     said = ", ".join(f"{names[i]} {belief[i]:.0%}" for i in best)
     return plots.heat([square], {f"Grad-CAM at {layer}": list(found)}, said)

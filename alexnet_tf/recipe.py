@@ -120,6 +120,8 @@ class Recipe:
     keep: str = "last"  # which weights: the last epoch's, or the best monitored accuracy's
     precision: str = "float32"
     untrained: bool = False  # measured as initialized, after no epoch at all: a diagnosis
+    pretrained: str | None = None  # a run or a .keras file: layers of the same name and shapes start from its weights
+    frozen: str | None = None  # this layer and all before it are not trained
     train_images: int | None = None  # None: all of them
     fold: tuple[int, int] | None = None  # (which, of how many): this stratified part of all images is the test set
     options: Mapping[str, Any] = field(default_factory=dict)  # of the architecture
@@ -137,6 +139,9 @@ class Recipe:
         for name in ("resize_first", "drop_remainder", "untrained"):
             if not isinstance(getattr(self, name), bool):
                 raise UsageError(f"{name} must be true or false; received {getattr(self, name)!r}.")
+        for name in ("pretrained", "frozen"):
+            if not isinstance(getattr(self, name), str | None):
+                raise UsageError(f"{name} is a name; received {getattr(self, name)!r}.")
         for name in ("augment", "options"):
             if not isinstance(getattr(self, name), Mapping):
                 raise UsageError(f"{name} has parts: set one as {name}.NAME=VALUE; received {getattr(self, name)!r}.")

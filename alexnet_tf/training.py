@@ -22,9 +22,10 @@ from typing import Any
 
 import numpy as np
 
-from alexnet_tf import datasets, devices, models, provenance, recipes, runs
+from alexnet_tf import datasets, devices, models, predict, provenance, recipes, runs
 from alexnet_tf.callbacks import Progress, SaveState, StopOnNaN, heeding_ctrl_c
 from alexnet_tf.errors import LabError
+from alexnet_tf.models import transfer
 from alexnet_tf.optimizers import make_optimizer
 from alexnet_tf.preprocess import Preprocess
 from alexnet_tf.quiet import keras
@@ -166,7 +167,9 @@ def _begin(
         raise LabError(
             f"{run} was begun with an older recipe (changed since: {', '.join(changed)}): train it anew with --fresh."
         )
-    begun["provenance"]["started"] = earlier["provenance"]["started"]
+    begun["provenance"].update(
+        {name: earlier["provenance"][name] for name in ("started", "started_from") if name in earlier["provenance"]}
+    )
     begun["provenance"]["resumed"] = earlier["provenance"]["resumed"] + 1
     return begun
 
@@ -189,6 +192,7 @@ def fit(
     """Train, saving each epoch, and return the network as the last epoch leaves it, with what has saved it."""
     classes = len(splits.class_names)
     model = models.build(recipe.model, recipe.image_size, classes, recipe.precision, seed, **recipe.options)
+    _take_over(model, run, recipe, begun)
     if share.devices > 1:
         devices.synchronize(model)
     # Weighted, because images that fill up a shared batch of validation weigh nothing.
@@ -209,6 +213,17 @@ def fit(
             _go_on(model, recipe, splits, seed, epochs, schedules, saver, share)
     begun["history"], begun["seconds"] = saver.history, saver.seconds
     return model, saver
+
+
+def _take_over(model: keras.Sequential, run: Run, recipe: Recipe, begun: dict[str, Any]) -> None:
+    """Start from the weights that the recipe names, unless the run has begun, and freeze what it freezes."""
+    if recipe.pretrained and not run.state.exists():
+        path, _ = predict.find_model(recipe.pretrained)
+        taken = transfer.take(model, transfer.parts(predict.load(path))[1])
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        begun["provenance"]["started_from"] = {"sha256": digest, "layers": taken}
+    if recipe.frozen:
+        transfer.freeze(model, recipe.frozen)
 
 
 def _schedules(recipe: Recipe) -> tuple[list[keras.callbacks.Callback], Any]:

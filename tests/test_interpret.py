@@ -5,6 +5,7 @@ import pytest
 
 from alexnet_tf import interpret, models
 from alexnet_tf.errors import LabError, UsageError
+from alexnet_tf.models import transfer
 from alexnet_tf.preprocess import Preprocess
 from alexnet_tf.quiet import keras
 
@@ -53,7 +54,7 @@ def test_nothing_to_explain_gives_zeros_not_nan(lit, name):
 
 def test_gradcam_is_the_papers_formula(small):
     pictures = np.random.default_rng(1).integers(0, 255, (2, 32, 32, 3), dtype="uint8")
-    _, network = interpret.parts(small)
+    _, network = transfer.parts(small)
     maps = np.asarray(interpret.activations(small, pictures, ["conv2"])["conv2"])
     found = interpret.gradcam(small, pictures, np.array([2, 0]), "conv2")
     place = [layer.name for layer in network.layers].index("conv2") + 1
@@ -89,7 +90,7 @@ def test_deletion_falls_faster_for_a_true_map(lit):
 
 def test_forgetting_changes_weights_and_nothing_else(small):
     newborn = interpret.randomized(small, seed=5)
-    ours, theirs = (interpret.parts(model)[1] for model in (small, newborn))
+    ours, theirs = (transfer.parts(model)[1] for model in (small, newborn))
     assert [layer.name for layer in ours.layers] == [layer.name for layer in theirs.layers]
     assert not np.allclose(np.asarray(ours.layers[0].kernel), np.asarray(theirs.layers[0].kernel))
     pictures = np.zeros((1, 20, 20, 3), "uint8")
@@ -104,13 +105,13 @@ def test_likeness_is_a_rank_correlation():
 
 
 def test_gradcam_looks_where_maps_still_have_places(small):
-    _, network = interpret.parts(small)
+    _, network = transfer.parts(small)
     assert interpret.last_large(network) == "conv2"  # 7 x 7; later ones have 2 x 2
     assert interpret.last_large(network, side=100) == "conv5"
 
 
 def test_filters_embeddings_and_neighbours(small):
-    found = interpret.filters(interpret.parts(small)[1])
+    found = interpret.filters(transfer.parts(small)[1])
     assert found.shape[1:] == (11, 11, 3)
     assert (found.min(), found.max()) == (0, 1)
     pictures = np.random.default_rng(2).integers(0, 255, (7, 32, 32, 3), dtype="uint8")
@@ -126,4 +127,4 @@ def test_what_can_not_be_explained_is_told(small):
     with pytest.raises(UsageError, match="did you mean 'conv5'"):
         interpret.gradcam(small, np.zeros((1, 8, 8, 3), "uint8"), np.zeros(1, int), "cnv5")
     with pytest.raises(LabError, match="not saved by a training of this laboratory"):
-        interpret.parts(keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]))
+        transfer.parts(keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]))

@@ -5,9 +5,10 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from alexnet_tf import corruptions, datasets, evaluation, interpret, measurements, predict, training
+from alexnet_tf import corruptions, datasets, evaluation, measurements, predict, training
 from alexnet_tf.__main__ import main
 from alexnet_tf.errors import LabError
+from alexnet_tf.models import transfer
 from alexnet_tf.splits import Splits
 
 TINY = {"train_images": 60, "epochs": 1, "batch_size": 16, "options.width": 0.05, "options.dense_units": 8}
@@ -95,7 +96,7 @@ def test_ten_crops_are_averaged_image_by_image(tmp_path, photographs, capsys):
     small = {"dataset": photographs, "train_images": 54, "epochs": 1, "options.width": 0.125, "options.dense_units": 8}
     run = training.train("imagenet-2012", "quick", 0, small, store=tmp_path / "runs")
     found = measurements.ten_crops(run)
-    network = interpret.parts(predict.load(run.weights))[1]
+    network = transfer.parts(predict.load(run.weights))[1]
     split = datasets.load(photographs).test
     for place in range(len(split)):
         belief = belief_by_hand(network, split.image(place), 72, 67)
