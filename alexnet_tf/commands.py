@@ -289,6 +289,14 @@ def do_release(args: argparse.Namespace) -> None:
     print(f"released in {release(find(args.run, args.runs, having_weights=True), args.name)}")
 
 
+def do_finetune(args: argparse.Namespace) -> None:
+    from alexnet_tf.finetune import finetune
+
+    tuned = finetune(args.folder, args.model, args.to, args.seed, args.runs, args.skip_damaged)
+    print((tuned.folder / "report.md").read_text(encoding="utf-8"))
+    print(f"Report and figures: {tuned.folder / 'report.md'}", file=sys.stderr)
+
+
 def do_plan(args: argparse.Namespace) -> None:
     from alexnet_tf.recipes import get
 

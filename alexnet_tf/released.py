@@ -66,5 +66,6 @@ def release(run: runs.Run, name: str) -> Path:
     )
     runs.write_atomically(target / "model.keras", content)
     runs.write_atomically(target / "classes.json", (json.dumps(record["class_names"]) + "\n").encode())
+    runs.write_atomically(target / "record.json", (run.path / "record.json").read_bytes())
     runs.write_atomically(target / "README.md", card.encode())
     return target

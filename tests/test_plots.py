@@ -8,6 +8,7 @@ import pytest
 from matplotlib.text import Text
 
 from alexnet_tf import models, plots
+from alexnet_tf.evaluation import Interval
 from alexnet_tf.verdicts import Verdict
 
 HISTORY = [
@@ -93,3 +94,11 @@ def test_any_folder_may_name_a_class(name):
     drawn = plots.confusion(np.eye(2, dtype=int), [name, "b"], title=name)
     drawn.canvas.draw()
     assert drawn.axes[0].get_xticklabels()[0].get_text() == name
+
+
+def test_growth_ticks_what_was_measured_and_what_is_expected():
+    measured = {size: Interval(rate, rate - 0.1, rate + 0.1, 1) for size, rate in ((20, 0.4), (80, 0.6))}
+    figure = plots.growth({"one": measured}, "grows", {160: Interval(0.7, 0.6, 0.8, 1)})
+    (ax,) = figure.axes
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["20", "80", "160"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["expected", "one"]

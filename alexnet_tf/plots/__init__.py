@@ -3,7 +3,7 @@
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from alexnet_tf.plots.curves import curves, lines
+from alexnet_tf.plots.curves import curves, growth, lines
 from alexnet_tf.plots.effects import effects, pairs, scorecard
 from alexnet_tf.plots.images import diagram, heat, images
 from alexnet_tf.plots.matrices import beside, confusion
@@ -16,6 +16,7 @@ __all__ = [
     "curves",
     "diagram",
     "effects",
+    "growth",
     "heat",
     "images",
     "lines",

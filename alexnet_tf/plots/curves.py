@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from alexnet_tf.plots.style import BLUE, GREEN, GREY, ORANGE, SERIES, figure, name_ends, styled, whole_epochs
+
+if TYPE_CHECKING:
+    from alexnet_tf.evaluation import Interval
 
 
 @styled
@@ -64,4 +68,36 @@ def lines(series: Mapping[str, Sequence[float]], title: str, x: str, y: str, fir
     whole_epochs(ax, longest, first)
     ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     name_ends(ax, ends)
+    return fig
+
+
+@styled
+def growth(
+    measured: Mapping[str, Mapping[int, Interval]], title: str, expected: Mapping[int, Interval] | None = None
+) -> Figure:
+    """Accuracy against the number of training images, with intervals; dashed what more of them promise."""
+    fig, ax = figure(9, 4.8)
+    for color, (name, points) in zip(itertools.cycle(SERIES), measured.items(), strict=False):
+        means = [found.mean for found in points.values()]
+        spread = [[found.mean - found.low for found in points.values()], [f.high - f.mean for f in points.values()]]
+        ax.errorbar(list(points), means, yerr=spread, color=color, marker="o", markersize=4, capsize=3, label=name)
+    if expected:
+        sizes = list(expected)
+        ax.plot(
+            sizes,
+            [found.mean for found in expected.values()],
+            color=GREY,
+            linestyle="--",
+            linewidth=1.3,
+            label="expected",
+        )
+        lows, highs = zip(*[(found.low, found.high) for found in expected.values()], strict=True)
+        ax.fill_between(sizes, lows, highs, color=GREY, alpha=0.15, linewidth=0)
+    ax.set_xscale("log")
+    ticks = sorted({size for points in (*measured.values(), expected or {}) for size in points})
+    ax.set_xticks(ticks, [f"{size:,}" for size in ticks])
+    ax.minorticks_off()
+    ax.set(xlabel="training images", ylabel="test accuracy", title=title)
+    ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    ax.legend(loc="upper left")
     return fig

@@ -1,0 +1,196 @@
+"""A trained network learns the classes of a user's own folder: its last layer first, then all of it.
+
+Every step is a run of the laboratory, so that each goes on where it was stopped: the last layer is trained on a
+quarter, a half and all of the images with everything before it frozen, which also draws the learning curve; then
+the whole network, at a tenth of the rate, from where the last layer stands.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from alexnet_tf import datasets, evaluation, growth, models, plots, predict, recipes, runs, training
+from alexnet_tf.errors import LabError
+from alexnet_tf.runs import Run, read_object
+
+HEAD = {"learning_rate": 1e-3, "epochs": 10}
+WHOLE = {"learning_rate": 1e-4, "epochs": 20}
+SHARES = (4, 2, 1)  # parts of the images that the learning curve is drawn from
+
+REPORT = """# {folder}: {classes} classes, {train} photographs to learn from
+
+{source} learned them. It was tested on {test} photographs that it never trained on.
+
+| | test accuracy |
+|---|---|
+| always the largest class | {guess:.1%} |
+| the last layer alone | {head} |
+| the whole network | {whole} |
+
+The whole network minus the last layer alone: {gain:+.1%} [{gain_low:+.1%}, {gain_high:+.1%}], paired over the
+photographs. {verdict}
+
+![Loss and accuracy](curves.png)
+
+![Confusion matrix](confusion.png)
+
+{confused}
+
+## Would more photographs help?
+
+![Accuracy against photographs](growth.png)
+
+{advice}
+
+## The network
+
+`python -m alexnet_tf predict PHOTO --model {model}` names the class of a photograph.
+
+```
+{report}
+```
+"""
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What a fine-tuning left behind."""
+
+    folder: Path
+    head: list[Run]  # the last layer trained on a quarter, a half and all of the images
+    whole: Run
+
+    @property
+    def model(self) -> Path:
+        """The whole network, for use."""
+        return self.folder / "model.keras"
+
+
+def started_from(name: str | None, store: Path | str | None = None) -> tuple[Path, dict[str, Any]]:
+    """The weights to start from and the record of the run that made them."""
+    path, _ = predict.find_model(name, store)
+    beside = [folder / "record.json" for folder in (path.parent, path.parent.parent)]
+    for file in [*beside, *(run.path / "record.json" for run in runs.listing(store) if run.weights == path)]:
+        record = read_object(file)
+        if runs.is_whole(record):
+            return path, record
+    raise LabError(f"Nothing says how {path} was trained: fine-tuning starts from a run or from a released model.")
+
+
+def finetune(
+    folder: str,
+    name: str | None = None,
+    to: Path | str = "finetuned",
+    seed: int = 0,
+    store: Path | str | None = None,
+    skip_damaged: bool = False,
+    changes: Mapping[str, Any] | None = None,
+) -> Tuned:
+    """Teach a trained network the classes of a folder, and write what came of it into `to`."""
+    place, target = str(Path(folder).expanduser().resolve()), Path(to)
+    splits = datasets.load(place, skip_damaged=skip_damaged)
+    if len(splits.train) // SHARES[0] < len(splits.class_names):
+        raise LabError(
+            f"{folder} has {len(splits.train)} photographs to train on, and a quarter of them would not show each "
+            f"of its {len(splits.class_names)} classes: add some."
+        )
+    weights, record = started_from(name, store)
+    recipe = recipes.get(record["name"]).at(record["budget"]).change(record["overrides"])
+    network = models.build(recipe.model, recipe.image_size, len(splits.class_names), **recipe.options)
+    shared = {
+        **record["overrides"],
+        "dataset": place,
+        "train_images": None,
+        "resize_first": True,  # photographs have sizes of their own
+        "optimizer": "adam",
+        "momentum": 0.9,
+        "batch_size": 32,
+        "drop_remainder": False,
+        "plateau": None,
+        "steps": None,
+        "decay": 0.0,
+        "keep": "last",
+        "untrained": False,
+    }
+
+    def train(**own: Any) -> Run:
+        overrides = {**shared, **own, **(changes or {})}
+        return training.train(
+            record["name"], record["budget"], seed, overrides, store=target / "runs", skip_damaged=skip_damaged
+        )
+
+    frozen = {"pretrained": str(weights.resolve()), "frozen": network.layers[-2].name, **HEAD}
+    sizes = [len(splits.train) // share for share in SHARES]
+    head = [train(**frozen, train_images=size) for size in sizes]
+    whole = train(pretrained=str(head[-1].weights.resolve()), **WHOLE)
+    target.mkdir(parents=True, exist_ok=True)
+    runs.write_atomically(target / "model.keras", whole.weights.read_bytes())
+    runs.write_atomically(target / "classes.json", (json.dumps(list(splits.class_names)) + "\n").encode())
+    tuned = Tuned(target, head, whole)
+    _report(tuned, folder, f"{record['name']} ({record['budget']}, seed {record['seed']})")
+    return tuned
+
+
+def _report(tuned: Tuned, folder: str, source: str) -> None:
+    """Write the page and its pictures."""
+    whole, head = tuned.whole, tuned.head[-1]
+    names = whole.record["class_names"]
+    labels, answers = whole.outputs["test_labels"], whole.outputs["test_logits"].argmax(axis=1)
+    matrix, gain = evaluation.confusion(labels, answers, len(names)), evaluation.paired_difference([whole], [head])
+    reached = evaluation.accuracy_interval([whole])
+    mistakes = [f"{a} taken for {b} ({n})" for a, b, n in evaluation.most_confused(matrix, names, 3) if n]
+    sizes = [run.record["images"]["train"] for run in tuned.head]
+    measured = {size: evaluation.accuracy_interval([run]) for size, run in zip(sizes, tuned.head, strict=True)}
+    law = growth.power_law(sizes, np.array([evaluation.correct(run) for run in tuned.head]))
+    expected = {sizes[-1] * times: law.accuracy(sizes[-1] * times) for times in (1, 2, 4)}
+    figures = {
+        "curves.png": plots.curves(whole.history, f"The whole network: {reached.mean:.1%} of {len(labels)} are right"),
+        "confusion.png": plots.confusion(matrix, names, "Rows are the folders, columns the answers"),
+        "growth.png": plots.growth({"last layer": measured}, "The last layer on more and more images", expected),
+    }
+    for name, figure in figures.items():
+        figure.savefig(tuned.folder / name, dpi=120)
+        plots.plt.close(figure)
+    better = "It is better." if gain.low > 0 else "It is worse: take the last layer alone." if gain.high < 0 else ""
+    page = REPORT.format(
+        folder=Path(folder).name,
+        classes=len(names),
+        train=sizes[-1],
+        test=len(labels),
+        source=source,
+        guess=np.bincount(labels).max() / len(labels),
+        head=evaluation.accuracy_interval([head]),
+        whole=reached,
+        gain=gain.mean,
+        gain_low=gain.low,
+        gain_high=gain.high,
+        verdict=better or "So many test photographs can't tell them apart.",
+        confused=f"Most confused: {'; '.join(mistakes) or 'nothing'}.",
+        advice=advice(measured, law),
+        model=tuned.model,
+        report=evaluation.report(labels, answers, names),
+    )
+    runs.write_atomically(tuned.folder / "report.md", page.encode())
+
+
+def advice(measured: Mapping[int, evaluation.Interval], law: growth.PowerLaw) -> str:
+    """What the learning curve says about collecting more photographs."""
+    smallest, largest = min(measured), max(measured)
+    said = f"From {smallest} to {largest} photographs the last layer went from {measured[smallest].mean:.1%} to "
+    said += f"{measured[largest].mean:.1%}. "
+    if not law.grows:
+        return said + "So many test photographs can't tell whether it grew at all: hold out more, or collect more."
+    here, *more = [(times * largest, law.accuracy(times * largest)) for times in (1, 2, 4)]
+    if more[0][1].mean - here[1].mean < 0.005:
+        return said + "More photographs of this kind promise next to nothing: look at the ones it gets wrong instead."
+    told = ", ".join(f"{size} photographs {found.mean:.1%} [{found.low:.1%}, {found.high:.1%}]" for size, found in more)
+    return said + (
+        f"If the error goes on falling like this, expect of {told}. The intervals are those of the test photographs; "
+        "the curve knows of no floor, so take the last one as a hope."
+    )

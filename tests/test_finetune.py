@@ -1,0 +1,100 @@
+"""A trained network learns a folder of photographs: what is frozen, what is written, and what is told."""
+
+import itertools
+import re
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from alexnet_tf import evaluation, finetune, growth, paintbox, predict
+from alexnet_tf.__main__ import main
+from alexnet_tf.errors import LabError
+from alexnet_tf.models import transfer
+
+TINY = {"epochs": 1}
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory):
+    """Drawn flowers of three kinds, in a folder a kind."""
+    base = tmp_path_factory.mktemp("photographs")
+    images, labels = paintbox.draw(paintbox.FLOWERS, 150, 40, seed=5)
+    for place, (image, label) in enumerate(zip(images, labels, strict=True)):
+        if label < 3:
+            (base / "abc"[label]).mkdir(exist_ok=True)
+            Image.fromarray(image).save(base / "abc"[label] / f"{place}.png")
+    return base
+
+
+@pytest.fixture(scope="module")
+def tuned(photographs, finished, tmp_path_factory):
+    target = tmp_path_factory.mktemp("tuned")
+    return finetune.finetune(str(photographs), str(finished.path), target, changes=TINY)
+
+
+@pytest.mark.slow
+def test_only_the_last_layer_learns_first_and_then_all(tuned, finished):
+    networks = [transfer.parts(predict.load(run.weights))[1] for run in (finished, tuned.head[-1], tuned.whole)]
+    *trunks, last = zip(*(network.layers for network in networks), strict=True)
+    for before, head, _ in trunks:
+        for one, other in zip(before.get_weights(), head.get_weights(), strict=True):
+            np.testing.assert_array_equal(one, other)
+    assert any(
+        not np.array_equal(one, other)
+        for _, head, whole in trunks
+        for one, other in zip(head.get_weights(), whole.get_weights(), strict=True)
+    )
+    assert last[1].units == 3
+    assert [run.record["images"]["train"] for run in tuned.head] == [20, 40, 81]
+    assert tuned.whole.record["provenance"]["started_from"]["layers"][-1] == last[1].name
+
+
+@pytest.mark.slow
+def test_the_model_answers_with_the_folders_names_and_the_page_says_how_well(tuned, photographs):
+    file = next((photographs / "b").glob("*.png"))
+    (row,) = predict.predict([str(file)], str(tuned.model))
+    assert {entry["class"] for entry in row["top"]} == {"a", "b", "c"}
+    page = (tuned.folder / "report.md").read_text()
+    assert str(evaluation.accuracy_interval([tuned.whole])) in page
+    assert "81 photographs to learn from" in page
+    for picture in "curves.png", "confusion.png", "growth.png":
+        assert f"({picture})" in page
+        assert (tuned.folder / picture).stat().st_size > 5000
+
+
+@pytest.mark.slow
+def test_it_goes_on_where_it_was(tuned, photographs, finished, capsys):
+    before = tuned.whole.weights.stat().st_mtime_ns
+    again = finetune.finetune(str(photographs), str(finished.path), tuned.folder, changes=TINY)
+    assert again.whole.weights.stat().st_mtime_ns == before
+    assert "epoch" not in capsys.readouterr().err
+
+
+def test_too_few_photographs_and_a_network_of_unknown_origin_are_told(photographs, tmp_path, capsys):
+    for part, kind in itertools.product(("train", "val"), "ab"):
+        (tmp_path / "few" / part / kind).mkdir(parents=True)
+        for place, file in enumerate(sorted((photographs / kind).glob("*.png"))[:3]):
+            shutil.copy(file, tmp_path / "few" / part / kind / f"{place}.png")
+    assert main(["finetune", str(tmp_path / "few")]) == 1
+    assert "few has 6 photographs to train on" in capsys.readouterr().err
+    (tmp_path / "model.keras").touch()
+    with pytest.raises(LabError, match="Nothing says how"):
+        finetune.started_from(str(tmp_path / "model.keras"))
+
+
+def test_advice_follows_the_curve():
+    hardness = np.random.default_rng(0).random(2000)
+
+    def advised(*rates, tested=2000):
+        right = np.array([hardness[:tested] < rate for rate in rates])
+        sizes = [20, 40, 80]
+        measured = {
+            size: evaluation.binomial_interval(row.sum(), tested) for size, row in zip(sizes, right, strict=True)
+        }
+        return finetune.advice(measured, growth.power_law(sizes, right))
+
+    assert re.search(r"expect of 160 photographs 8\d\.\d% \[", advised(0.5, 0.64, 0.74))
+    assert "next to nothing" in advised(0.98, 0.983, 0.986)
+    assert "can't tell whether it grew" in advised(0.5, 0.52, 0.5, tested=60)
