@@ -13,6 +13,8 @@ from alexnet_tf.recipe import BUDGETS, PROTOCOLS
 
 MODELS = "a released model (cifar10), a run or a .keras file (default: the newest trained, else the released)"
 
+SPACE = "bounds, or KEY=A,B,C; repeat it for several fields (default: rate, weight decay, dropout)"
+
 
 def _seed(text: str) -> int:
     if not text.isdigit() or int(text) >= 2**31:
@@ -22,7 +24,7 @@ def _seed(text: str) -> int:
 
 def _count(text: str) -> int:
     if not text.isdigit() or int(text) < 2:
-        raise argparse.ArgumentTypeError(f"a comparison needs a whole number of images from 2; received {text!r}")
+        raise argparse.ArgumentTypeError(f"a whole number from 2 is needed; received {text!r}")
     return int(text)
 
 
@@ -108,6 +110,18 @@ def parser() -> argparse.ArgumentParser:
     tested.add_argument("--model", metavar="NAME|PATH", help=MODELS)
     tested.add_argument("--skip-damaged", action="store_true", help="leave out files that can't be read")
     stores(tested)
+    search = command("search", commands.do_search, "look for better settings of a recipe, on validation images alone")
+    search.add_argument("recipe", metavar="RECIPE")
+    search.add_argument(
+        "--trials", type=_count, required=True, metavar="N", help="how many the study shall have in all"
+    )
+    search.add_argument("--budget", default="quick", metavar="B", help=f"one of {', '.join(BUDGETS)} (default: quick)")
+    search.add_argument("--space", action="append", default=[], metavar="KEY=LOW..HIGH", help=SPACE)
+    search.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="override a field in all trials"
+    )
+    search.add_argument("--seed", type=_seed, default=0, metavar="N", help="a whole number from 0 (default: 0)")
+    search.add_argument("--to", type=Path, metavar="DIR", help="default: .cache/search/RECIPE-BUDGET")
     tune = command("finetune", commands.do_finetune, "teach a trained network the classes of your own folder")
     tune.add_argument("folder", metavar="FOLDER", help="a folder of photographs a class, with or without train and val")
     tune.add_argument("--model", metavar="NAME", help="what to start from: a released model (cifar10) or a run")

@@ -117,15 +117,15 @@ class Worker:
 
 def serve_epochs(name: str) -> None:
     """Train a recipe on the 4,000 paintbox images, an epoch for each line on standard input."""
-    from alexnet_tf import datasets, models, recipes, training
+    from alexnet_tf import datasets, fitting, models, recipes
     from alexnet_tf.optimizers import make_optimizer
 
     recipe = recipes.get(name).change({"dataset": "paintbox"})
     splits = datasets.load(recipe.dataset)
     model = models.build(recipe.model, recipe.image_size, splits.classes, recipe.precision, 0, **recipe.options)
-    model.compile(optimizer=make_optimizer(recipe), loss=training.make_loss(recipe), metrics=["accuracy"])
-    stream = training.streams.training_stream(
-        splits.train, splits.classes, training.make_preprocess(recipe), 128, 0, recipe.augment, True
+    model.compile(optimizer=make_optimizer(recipe), loss=fitting.make_loss(recipe), metrics=["accuracy"])
+    stream = fitting.streams.training_stream(
+        splits.train, splits.classes, fitting.make_preprocess(recipe), 128, 0, recipe.augment, True
     )
     steps = len(splits.train) // 128
     for _ in sys.stdin:
@@ -167,11 +167,11 @@ def decoding(rounds: int = ROUNDS, images: int = 256) -> dict[str, Any]:
     """
     import tensorflow as tf
 
-    from alexnet_tf import pipeline, recipes, training
+    from alexnet_tf import fitting, pipeline, recipes
     from alexnet_tf.splits import Split, read_image
 
     recipe = recipes.get("imagenet-2012")
-    preprocess = training.make_preprocess(recipe)
+    preprocess = fitting.make_preprocess(recipe)
 
     def whole(file: Any) -> Any:
         image = tf.numpy_function(lambda name: read_image(name.decode()), [file], tf.uint8)
@@ -213,13 +213,13 @@ def decoding(rounds: int = ROUNDS, images: int = 256) -> dict[str, Any]:
 
 def serve_steps(name: str, steps: int) -> None:
     """Train a recipe at its paper settings on one batch of noise; print core-seconds an image and peak memory."""
-    from alexnet_tf import models, provenance, recipes, training
+    from alexnet_tf import fitting, models, provenance, recipes
     from alexnet_tf.optimizers import make_optimizer
 
     recipe = recipes.get(name)
     classes = models.ARCHITECTURES[recipe.model].classes
     model = models.build(recipe.model, recipe.image_size, classes, recipe.precision, 0, **recipe.options)
-    model.compile(optimizer=make_optimizer(recipe), loss=training.make_loss(recipe))
+    model.compile(optimizer=make_optimizer(recipe), loss=fitting.make_loss(recipe))
     shape = (recipe.batch_size, recipe.image_size, recipe.image_size, 3)
     images = np.random.default_rng(0).normal(size=shape).astype("float32")
     labels = np.eye(classes, dtype="float32")[np.arange(recipe.batch_size) % classes]

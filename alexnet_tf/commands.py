@@ -112,15 +112,20 @@ def _megabytes(place: str | None) -> int | None:
     return round(sum(file.stat().st_size for file in files if file.is_file()) / 1e6)
 
 
-def do_train(args: argparse.Namespace) -> int:
+def _overrides(items: Sequence[str]) -> dict[str, Any]:
     overrides: dict[str, Any] = {}
-    for item in args.set:
+    for item in items:
         key, equals, value = item.partition("=")
         if not equals:
             raise UsageError(f"--set takes KEY=VALUE; received {item!r}.")
         if key in overrides:
             raise UsageError(f"--set {key} is given twice: decide for one value.")
         overrides[key] = parse_value(value)
+    return overrides
+
+
+def do_train(args: argparse.Namespace) -> int:
+    overrides = _overrides(args.set)
     from alexnet_tf import cluster
     from alexnet_tf.recipes import get
 
@@ -295,6 +300,21 @@ def do_finetune(args: argparse.Namespace) -> None:
     tuned = finetune(args.folder, args.model, args.to, args.seed, args.runs, args.skip_damaged)
     print((tuned.folder / "report.md").read_text(encoding="utf-8"))
     print(f"Report and figures: {tuned.folder / 'report.md'}", file=sys.stderr)
+
+
+def do_search(args: argparse.Namespace) -> None:
+    from alexnet_tf.recipes import get
+
+    fixed = _overrides(args.set)
+    recipe = get(args.recipe).at(args.budget).change(fixed)  # a wrong name is told before TensorFlow loads
+    from alexnet_tf import datasets, search
+
+    axes = [search.axis(text) for text in args.space]
+    found = search.search(args.recipe, args.trials, args.budget, axes, fixed, args.to, args.seed)
+    held_out = datasets.load(recipe.dataset, "honest", recipe.train_images).val
+    page = search.report(found, args.recipe, args.budget, args.seed, fixed, len(held_out or ()))
+    print(page.read_text(encoding="utf-8"))
+    print(f"Report and picture: {page}", file=sys.stderr)
 
 
 def do_plan(args: argparse.Namespace) -> None:

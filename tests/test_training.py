@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from conftest import TINY, train_tiny
 
-from alexnet_tf import callbacks, datasets, evaluation, predict, recipes, runs, training
+from alexnet_tf import callbacks, datasets, evaluation, fitting, predict, recipes, runs, training
 from alexnet_tf.errors import LabError, UsageError
 from alexnet_tf.splits import Split, read_image
 
@@ -122,7 +122,7 @@ def test_a_small_record_keeps_answers_and_no_logits(tmp_path):
 
 def test_label_smoothing_is_shared_among_all_classes():
     logits, label = np.array([[2.0, 0.0, 0.0, 0.0]]), np.array([[1.0, 0.0, 0.0, 0.0]])
-    loss = training.make_loss(recipes.get("grid-smoothing"))
+    loss = fitting.make_loss(recipes.get("grid-smoothing"))
     shares = np.log(np.exp(logits).sum()) - logits[0]
     assert float(loss(label, logits)) == pytest.approx(0.9 * shares[0] + 0.1 * shares.mean())
 

@@ -7,7 +7,7 @@ from alexnet_tf.plots.curves import curves, growth, lines
 from alexnet_tf.plots.effects import effects, pairs, scorecard
 from alexnet_tf.plots.images import diagram, heat, images
 from alexnet_tf.plots.matrices import beside, confusion
-from alexnet_tf.plots.points import plane, reliability
+from alexnet_tf.plots.points import plane, reliability, trials
 
 __all__ = [
     "Figure",
@@ -25,4 +25,5 @@ __all__ = [
     "plt",
     "reliability",
     "scorecard",
+    "trials",
 ]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
 from alexnet_tf.plots.style import BLUE, GREY, figure, styled
@@ -42,5 +43,26 @@ def reliability(diagrams: Mapping[str, Reliability], title: str) -> Figure:
             found.confidence, found.accuracy, s=10 + 300 * found.count / found.count.sum(), color=BLUE, alpha=0.7
         )
         ax.set(xlim=(0, 1.03), ylim=(0, 1.03), xlabel="how sure", ylabel="how often right", title=name)
+    fig.suptitle(title, x=0.01, ha="left", fontsize=12)
+    return fig
+
+
+@styled
+def trials(
+    settings: Mapping[str, Sequence[Any]], accuracies: Sequence[float], finished: Sequence[bool], title: str
+) -> Figure:
+    """A search's accuracy against each setting; hollow what was stopped early."""
+    fig, axes = figure(1 + 3.4 * len(settings), 3.8, columns=len(settings))
+    done = np.asarray(finished)
+    for ax, (name, values) in zip(np.atleast_1d(axes), settings.items(), strict=True):
+        numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+        places = np.array(values if numbers else [str(value) for value in values])
+        ax.scatter(places[done], np.asarray(accuracies)[done], s=24, color=BLUE)
+        ax.scatter(places[~done], np.asarray(accuracies)[~done], s=24, facecolors="none", edgecolors=GREY)
+        if numbers and min(values) > 0 and max(values) / min(values) >= 10:
+            ax.set_xscale("log")
+        ax.set(xlabel=name)
+        ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    np.atleast_1d(axes)[0].set_ylabel("validation accuracy")
     fig.suptitle(title, x=0.01, ha="left", fontsize=12)
     return fig

@@ -1,0 +1,168 @@
+"""A recipe's network, compiled and fitted: what it starts from, what changes its rate, epoch after epoch."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from alexnet_tf import devices, models, predict
+from alexnet_tf.callbacks import Progress, SaveState, StopOnNaN, heeding_ctrl_c
+from alexnet_tf.errors import LabError
+from alexnet_tf.models import transfer
+from alexnet_tf.optimizers import make_optimizer
+from alexnet_tf.preprocess import Preprocess
+from alexnet_tf.quiet import keras
+from alexnet_tf.recipe import Recipe
+from alexnet_tf.runs import Run
+from alexnet_tf.splits import Splits
+
+if keras.backend.backend() == "tensorflow":
+    from alexnet_tf import pipeline as streams
+else:
+    from alexnet_tf import arrays as streams  # type: ignore[no-redef]
+
+
+def make_loss(recipe: Recipe) -> keras.losses.Loss:
+    """The loss of a recipe, on logits and one-hot labels."""
+    kinds = {"bce": keras.losses.BinaryCrossentropy, "crossentropy": keras.losses.CategoricalCrossentropy}
+    return kinds[recipe.loss](from_logits=True, label_smoothing=recipe.label_smoothing)
+
+
+def make_preprocess(recipe: Recipe) -> Preprocess:
+    """The preprocessing of a recipe."""
+    return Preprocess(
+        recipe.image_size,
+        recipe.standardize,
+        recipe.resize_first,
+        recipe.interpolation,
+        recipe.crop_from,
+        name="prepare",
+    )
+
+
+def steps_per_epoch(images: int, batch_size: int, drop_remainder: bool) -> int:
+    """Batches in an epoch."""
+    return images // batch_size if drop_remainder else -(-images // batch_size)
+
+
+def fit(
+    run: Run,
+    recipe: Recipe,
+    splits: Splits,
+    seed: int,
+    begun: dict[str, Any],
+    share: devices.Share,
+    watching: Sequence[keras.callbacks.Callback] = (),
+) -> tuple[keras.Sequential, SaveState]:
+    """Train, saving each epoch, and return the network as the last epoch leaves it, with what has saved it."""
+    classes = len(splits.class_names)
+    model = models.build(recipe.model, recipe.image_size, classes, recipe.precision, seed, **recipe.options)
+    _take_over(model, run, recipe, begun)
+    if share.devices > 1:
+        devices.synchronize(model)
+    # Weighted, because images that fill up a shared batch of validation weigh nothing.
+    model.compile(optimizer=make_optimizer(recipe), loss=make_loss(recipe), weighted_metrics=["accuracy"])
+    schedules, plateau = _schedules(recipe)
+    saver = SaveState(run, recipe, begun, plateau, alone=share.devices == 1, first=devices.first())
+    saver.set_model(model)
+    done = saver.load()
+    devices.agree(
+        {
+            "their images": begun["provenance"]["dataset_fingerprint"],
+            f"the epochs done in {run.scratch}": [done, saver.step],
+        }
+    )
+    cut = done + 1 if saver.step else done  # an epoch that was cut is a fit of its own, with fewer steps
+    with heeding_ctrl_c(saver):
+        for epochs in filter(None, (range(done, cut), range(cut, recipe.epochs))):
+            _go_on(model, recipe, splits, seed, epochs, schedules, saver, share, watching)
+    begun["history"], begun["seconds"] = saver.history, saver.seconds
+    return model, saver
+
+
+def _take_over(model: keras.Sequential, run: Run, recipe: Recipe, begun: dict[str, Any]) -> None:
+    """Start from the weights that the recipe names, unless the run has begun, and freeze what it freezes."""
+    if recipe.pretrained and not run.state.exists():
+        path, _ = predict.find_model(recipe.pretrained)
+        taken = transfer.take(model, transfer.parts(predict.load(path))[1])
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        begun["provenance"]["started_from"] = {"sha256": digest, "layers": taken}
+    if recipe.frozen:
+        transfer.freeze(model, recipe.frozen)
+
+
+def _schedules(recipe: Recipe) -> tuple[list[keras.callbacks.Callback], Any]:
+    """What changes the rate as the recipe wants it; the plateau, if any, once more by itself for its memory."""
+    found: list[keras.callbacks.Callback] = []
+    if recipe.steps:
+        every, factor = recipe.steps
+        rates = [recipe.learning_rate * factor ** (epoch // every) for epoch in range(recipe.epochs)]
+        found.append(keras.callbacks.LearningRateScheduler(lambda epoch, _: rates[epoch]))
+    plateau = None
+    if recipe.plateau:
+        factor, patience = recipe.plateau
+        plateau = keras.callbacks.ReduceLROnPlateau(monitor="val_loss", factor=factor, patience=patience)
+        found.append(plateau)
+    return found, plateau
+
+
+def _go_on(
+    model: keras.Sequential,
+    recipe: Recipe,
+    splits: Splits,
+    seed: int,
+    epochs: range,
+    schedules: list[keras.callbacks.Callback],
+    saver: SaveState,
+    share: devices.Share,
+    watching: Sequence[keras.callbacks.Callback],
+) -> None:
+    """Some epochs, from the step at which the first of them was cut."""
+    classes, preprocess = len(splits.class_names), make_preprocess(recipe)
+    steps = steps_per_epoch(len(splits.train), recipe.batch_size, recipe.drop_remainder) - saver.step
+    # Under TensorFlow it is Keras that shares the batches among the devices.
+    shared: dict[str, Any] = {"share": share} if keras.backend.backend() == "jax" else {}
+    stream = streams.training_stream(
+        splits.train,
+        classes,
+        preprocess,
+        recipe.batch_size,
+        seed,
+        recipe.augment,
+        recipe.drop_remainder,
+        begin=(epochs.start, saver.step),
+        **shared,
+    )
+    callbacks = [StopOnNaN(saver.run), *schedules, saver]
+    if devices.first():
+        part = "test" if splits.val is None else "validation"
+        callbacks = [*callbacks, Progress(saver.run, recipe.epochs, steps, part)]
+    callbacks = [*callbacks, *watching]
+    _fit_or_tell(
+        model,
+        stream,
+        epochs=epochs.stop,
+        initial_epoch=epochs.start,
+        steps_per_epoch=steps,
+        validation_data=streams.evaluation_stream(splits.monitored, classes, preprocess, **shared),
+        callbacks=callbacks,
+        shuffle=False,  # the stream has shuffled
+        verbose=0,
+    )
+
+
+def _fit_or_tell(model: keras.Sequential, stream: Any, **settings: Any) -> None:
+    """Fit; an image that can't be read is told in its own sentence, not in TensorFlow's."""
+    try:
+        model.fit(stream, **settings)
+    except Exception as error:
+        told = re.search(r"LabError: (.*)", str(error))
+        if told and not isinstance(error, LabError):
+            raise LabError(told[1]) from error
+        if "Invalid JPEG data" in str(error):  # a whole file by its looks, whose inside no decoder takes
+            raise LabError(
+                "A photograph is damaged inside: 'python -m alexnet_tf data' says where they lie."
+            ) from error
+        raise

@@ -1,0 +1,264 @@
+"""Look for better settings of a recipe, judged on held-out training images alone.
+
+Optuna proposes (its Bayesian sampler), stops hopeless trials early and keeps them in one journal file, which
+several processes may share. (KerasTuner would want the model built its own way, and has had no release for years.)
+Each trial is a training of the laboratory under the `honest` protocol that never sees the test images; one that
+was killed is gone on with by the next call.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from alexnet_tf import recipes, runs, training
+from alexnet_tf.errors import LabError, UsageError
+from alexnet_tf.recipe import Recipe, parse_value
+
+HINT = "as learning_rate=0.001..0.1 or options.dropout=0,0.3,0.5"
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A field of the recipe with its bounds, or with the values to choose from."""
+
+    name: str
+    low: float = 0.0
+    high: float = 0.0
+    choices: tuple[Any, ...] = ()
+
+    def __str__(self) -> str:
+        values = ",".join(map(json.dumps, self.choices)) if self.choices else f"{self.low:g}..{self.high:g}"
+        return f"{self.name}={values}"
+
+    @property
+    def by_factors(self) -> bool:
+        """Whether the bounds lie so far apart that factors count, not differences."""
+        return not self.choices and self.low > 0 and self.high / self.low >= 10
+
+    def suggest(self, trial: Any) -> Any:
+        """A value from the trial's sampler."""
+        if self.choices:
+            return trial.suggest_categorical(self.name, list(self.choices))
+        return trial.suggest_float(self.name, self.low, self.high, log=self.by_factors)
+
+
+def axis(text: str) -> Axis:
+    """An axis from KEY=LOW..HIGH or KEY=VALUE,VALUE,…
+
+    >>> print(axis("learning_rate=0.001..0.1"), axis("loss=bce,crossentropy").choices)
+    learning_rate=0.001..0.1 ('bce', 'crossentropy')
+    """
+    name, equals, values = text.partition("=")
+    if not equals or not name or not values:
+        raise UsageError(f"--space takes KEY=VALUES, {HINT}; received {text!r}.")
+    low, between, high = values.partition("..")
+    if not between:
+        choices = tuple(parse_value(value) for value in values.split(","))
+        if len(set(map(str, choices))) < 2:
+            raise UsageError(f"--space {name} has one value only: fix it with --set, or name several, {HINT}.")
+        return Axis(name, choices=choices)
+    bounds = parse_value(low), parse_value(high)
+    if not all(isinstance(bound, int | float) for bound in bounds) or not bounds[0] < bounds[1]:
+        raise UsageError(f"--space takes a lower and a higher bound, {HINT}; received {text!r}.")
+    return Axis(name, float(bounds[0]), float(bounds[1]))
+
+
+def usual(recipe: Recipe) -> list[Axis]:
+    """What nearly every recipe should be asked first: its rate, its decay of weights, its dropout."""
+    found = [Axis("learning_rate", recipe.learning_rate / 10, recipe.learning_rate * 10)]
+    found.append(Axis("weight_decay" if recipe.optimizer in ("adamw", "muon") else "l2", 1e-6, 1e-2))
+    if "dropout" in recipe.options:
+        found.append(Axis("options.dropout", 0.0, 0.7))
+    return found
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search has learned so far."""
+
+    folder: Path
+    trials: list[dict[str, Any]]  # number, state, accuracy (of the last epoch it reached), and its values
+    importances: dict[str, float]  # shares of the accuracy's variance
+
+    @property
+    def best(self) -> dict[str, Any] | None:
+        """The trial that came to its end with the highest accuracy."""
+        done = [trial for trial in self.trials if trial["state"] == "complete"]
+        return max(done, key=lambda trial: trial["accuracy"], default=None)
+
+
+def search(
+    name: str,
+    trials: int,
+    budget: str = "quick",
+    axes: Sequence[Axis] = (),
+    fixed: Mapping[str, Any] | None = None,
+    folder: Path | str | None = None,
+    seed: int = 0,
+) -> Found:
+    """Go on until the study has `trials` trials, those of other processes and earlier calls included."""
+    try:
+        import optuna
+    except ImportError as error:
+        raise LabError("A search needs Optuna: install it with pip install 'alexnet_tf[search]'.") from error
+    optuna.logging.set_verbosity(logging.WARNING)
+    recipe = recipes.get(name).at(budget).change(fixed or {})
+    axes = axes or usual(recipe)
+    for one in axes:  # a wrong name or an impossible value is told before anything is trained
+        for value in one.choices or (one.low, one.high):
+            recipe.change({one.name: value})
+    place = Path(folder) if folder else runs.cache() / "search" / f"{name}-{budget}"
+    place.mkdir(parents=True, exist_ok=True)
+    study = _study(place, recipe, axes, seed)
+
+    def train(trial: Any) -> float:
+        values = {one.name: one.suggest(trial) for one in axes}
+        print(f"trial {trial.number + 1}: {told(values)}", file=sys.stderr)
+
+        def watch(epoch: int, accuracy: float) -> None:
+            trial.report(accuracy, epoch)
+            if trial.should_prune():
+                raise optuna.TrialPruned
+
+        return training.validated(name, budget, seed, {**(fixed or {}), **values}, place / "runs", watch)
+
+    states = optuna.trial.TrialState
+    while len(study.get_trials(deepcopy=False, states=(states.COMPLETE, states.PRUNED, states.RUNNING))) < trials:
+        trial = study.ask()
+        with runs.locked(_lock(place, trial.number), f"Trial {trial.number + 1} is being trained"):
+            try:
+                study.tell(trial, train(trial))
+            except optuna.TrialPruned:
+                study.tell(trial, state=states.PRUNED)
+            except LabError as error:  # it diverged, or does not fit: a trial that taught something
+                study.tell(trial, state=states.PRUNED)
+                print(f"trial {trial.number + 1}: {error}", file=sys.stderr)
+        _lock(place, trial.number).unlink()
+    return _found(study, place)
+
+
+def _lock(place: Path, number: int) -> Path:
+    return place / f"trial-{number}.lock"
+
+
+def told(values: Mapping[str, Any]) -> str:
+    """Settings as a line."""
+    rounded = {name: f"{value:.3g}" if isinstance(value, float) else value for name, value in values.items()}
+    return ", ".join(f"{name} {value}" for name, value in rounded.items())
+
+
+def _study(place: Path, recipe: Recipe, axes: Sequence[Axis], seed: int) -> Any:
+    """The study of a folder; what a killed process was training is asked again first."""
+    import optuna
+
+    storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(place / "journal.log")))
+    study = optuna.create_study(study_name=recipe.name, storage=storage, load_if_exists=True, direction="maximize")
+    study.sampler = optuna.samplers.TPESampler(seed=seed + 1000 * len(study.trials), constant_liar=True)
+    study.pruner = optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=max(1, recipe.epochs // 5))
+    asked = {"recipe": recipe.fields(), "space": sorted(map(str, axes)), "seed": seed}
+    begun = study.user_attrs.get("asked", asked)
+    if begun != asked:
+        raise LabError(
+            f"The search in {place} asked something else ({'; '.join(begun['space'])}; seed {begun['seed']}): "
+            "ask the same, or name another folder with --to."
+        )
+    study.set_user_attr("asked", asked)
+    for trial in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
+        try:
+            with runs.locked(_lock(place, trial.number), "It is being trained"):
+                study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+        except LabError:
+            continue  # another process is at it
+        study.enqueue_trial(trial.params)
+    return study
+
+
+def _found(study: Any, place: Path) -> Found:
+    import optuna
+
+    trials = []
+    for trial in study.trials:
+        reached = list(trial.intermediate_values.values())
+        trials.append(
+            {
+                "number": trial.number + 1,
+                "state": trial.state.name.lower(),
+                "accuracy": trial.value if trial.value is not None else reached[-1] if reached else None,
+                "epochs": len(reached),
+                "values": trial.params,
+            }
+        )
+    complete = [trial["accuracy"] for trial in trials if trial["state"] == "complete"]
+    varied = len(set(complete)) > 1 and len(study.best_params) > 1
+    importances = optuna.importance.get_param_importances(study) if varied else {}
+    return Found(place, trials, {name: float(share) for name, share in importances.items()})
+
+
+REPORT = """# A search for better settings of {name}
+
+{count} trials of the budget `{budget}`, seed {seed}: {complete} to their end, {pruned} stopped early. Accuracy is that
+on a tenth of the training images, held out; no test image was looked at.
+
+![Accuracy against each setting]({picture})
+
+| trial | accuracy | epochs | settings |
+|---|---|---|---|
+{rows}
+
+{importances}
+
+The best of many is flattered by having been chosen: {standard_error:.1%} is what the {held_out} held-out images alone
+leave open in one trial. To measure the settings on the test images, with other seeds:
+
+```
+{command}
+```
+"""
+
+
+def report(found: Found, name: str, budget: str, seed: int, fixed: Mapping[str, Any], held_out: int) -> Path:
+    """Write what was tried and what mattered as a page with its picture."""
+    from alexnet_tf import plots
+
+    best = found.best
+    if best is None:
+        raise LabError(f"No trial in {found.folder} has come to its end: ask for more with --trials.")
+    measured = [trial for trial in found.trials if trial["accuracy"] is not None]
+    figure = plots.trials(
+        {axis: [trial["values"].get(axis) for trial in measured] for axis in best["values"]},
+        [trial["accuracy"] for trial in measured],
+        [trial["state"] == "complete" for trial in measured],
+        f"The best of {len(measured)} trials: {best['accuracy']:.1%} of the held-out images",
+    )
+    figure.savefig(found.folder / "search.png", dpi=120)
+    plots.plt.close(figure)
+    ranked = sorted(measured, key=lambda trial: (trial["state"] == "complete", trial["accuracy"]), reverse=True)
+    rows = [f"| {t['number']} | {t['accuracy']:.1%} | {t['epochs']} | {told(t['values'])} |" for t in ranked[:10]]
+    shares = "; ".join(f"{axis} {share:.0%}" for axis, share in found.importances.items())
+    settings = {**fixed, **best["values"]}
+    command = f"python -m alexnet_tf train {name} --budget {budget} --seed {seed + 1} --protocol honest"
+    command += "".join(f" --set {key}={json.dumps(value)}" for key, value in settings.items())
+    states = [trial["state"] for trial in found.trials]
+    page = REPORT.format(
+        name=name,
+        count=len(measured),
+        budget=budget,
+        seed=seed,
+        complete=states.count("complete"),
+        pruned=states.count("pruned"),
+        picture="search.png",
+        rows="\n".join(rows),
+        importances=f"Of the differences between trials these explain: {shares}." if shares else "",
+        standard_error=(best["accuracy"] * (1 - best["accuracy"]) / held_out) ** 0.5,
+        held_out=held_out,
+        command=command,
+    )
+    target = found.folder / "search.md"
+    runs.write_atomically(target, page.encode())
+    return target

@@ -1,0 +1,129 @@
+"""A search: what it may ask, what it keeps, how it goes on, and that it looks at no test image."""
+
+import json
+import re
+
+import numpy as np
+import optuna
+import pytest
+from conftest import TINY
+
+from alexnet_tf import datasets, search, training
+from alexnet_tf.__main__ import main
+from alexnet_tf.errors import LabError, UsageError
+from alexnet_tf.splits import Split
+
+RATE = search.axis("learning_rate=0.0001..0.1")
+
+
+def pretend(monkeypatch, accuracy):
+    """Trials that train nothing: `accuracy` of their settings after each of ten epochs."""
+    asked = []
+
+    def validated(name, budget, seed, overrides, store, watch):
+        asked.append(dict(overrides))
+        for epoch in range(10):
+            watch(epoch, accuracy(overrides) * (epoch + 1) / 10)
+        return accuracy(overrides)
+
+    monkeypatch.setattr(training, "validated", validated)
+    return asked
+
+
+def peak(overrides):
+    return 0.9 - abs(np.log10(overrides["learning_rate"]) + 2) / 5
+
+
+@pytest.mark.parametrize("text", ["learning_rate", "=1..2", "l2=", "l2=3..1", "l2=a..b", "l2=0.1"])
+def test_a_space_that_says_nothing_is_refused(text):
+    with pytest.raises(UsageError, match=r"learning_rate=0\.001\.\.0\.1"):
+        search.axis(text)
+
+
+def test_a_search_finds_the_peak_stops_the_hopeless_and_says_what_mattered(monkeypatch, tmp_path):
+    pretend(monkeypatch, peak)
+    found = search.search("cifar10-bn64", 25, axes=[RATE, search.axis("l2=0,0.001")], folder=tmp_path)
+    assert len(found.trials) == 25
+    assert found.best["values"]["learning_rate"] == pytest.approx(0.01, rel=0.6)
+    assert {trial["state"] for trial in found.trials} == {"complete", "pruned"}
+    assert all(trial["epochs"] < 10 for trial in found.trials if trial["state"] == "pruned")
+    assert found.importances["learning_rate"] > 0.9
+    page = search.report(found, "cifar10-bn64", "quick", 0, {}, 400).read_text()
+    assert f"--set learning_rate={found.best['values']['learning_rate']}" in page
+    assert "--protocol honest" in page
+    assert (tmp_path / "search.png").stat().st_size > 5000
+
+
+def test_it_goes_on_and_refuses_another_question(monkeypatch, tmp_path):
+    asked = pretend(monkeypatch, peak)
+    search.search("cifar10-bn64", 3, axes=[RATE], folder=tmp_path)
+    found = search.search("cifar10-bn64", 5, axes=[RATE], folder=tmp_path)
+    assert len(asked) == len(found.trials) == 5
+    with pytest.raises(LabError, match=r"asked something else \(learning_rate=0.0001..0.1; seed 0\)"):
+        search.search("cifar10-bn64", 5, axes=[search.axis("l2=0,0.1")], folder=tmp_path)
+
+
+def test_what_a_killed_process_was_at_is_asked_again_first(monkeypatch, tmp_path):
+    asked = pretend(monkeypatch, peak)
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "validated", killed)
+    with pytest.raises(KeyboardInterrupt):
+        search.search("cifar10-bn64", 3, axes=[RATE], folder=tmp_path)
+    (left,) = optuna.load_study(study_name="cifar10-bn64", storage=storage(tmp_path)).trials
+    asked = pretend(monkeypatch, peak)
+    found = search.search("cifar10-bn64", 3, axes=[RATE], folder=tmp_path)
+    assert asked[0] == left.params
+    assert len(asked) == 3
+    assert [trial["state"] for trial in found.trials].count("fail") == 1
+
+
+def storage(folder):
+    backend = optuna.storages.journal.JournalFileBackend(str(folder / "journal.log"))
+    return optuna.storages.JournalStorage(backend)
+
+
+def test_a_trial_that_diverges_is_one_that_taught_something(monkeypatch, tmp_path, capsys):
+    def diverges(*_):
+        raise LabError("The loss became NaN.")
+
+    monkeypatch.setattr(training, "validated", diverges)
+    found = search.search("cifar10-bn64", 2, axes=[RATE], folder=tmp_path)
+    assert [trial["state"] for trial in found.trials] == ["pruned", "pruned"]
+    assert "became NaN" in capsys.readouterr().err
+    with pytest.raises(LabError, match=r"No trial in .* has come to its end"):
+        search.report(found, "cifar10-bn64", "quick", 0, {}, 400)
+
+
+def test_wrong_names_are_told_before_anything_trains(monkeypatch, tmp_path):
+    asked = pretend(monkeypatch, peak)
+    for text in "learning_rat=0.1..1", "batch_size=8,ninety", "options.dropout=0.1..7":
+        with pytest.raises(UsageError):
+            search.search("cifar10-bn64", 2, axes=[search.axis(text)], folder=tmp_path)
+    assert not asked
+
+
+def test_a_real_trial_sees_no_test_image_and_keeps_no_run(monkeypatch, tmp_path):
+    loaded = datasets.load
+
+    def without_test(*args, **kwargs):
+        splits = loaded(*args, **kwargs)
+        object.__setattr__(splits, "test", Split(np.array([]), np.array([], int)))
+        return splits
+
+    monkeypatch.setattr(datasets, "load", without_test)
+    seen = []
+    reached = training.validated("cifar10-bn64", "quick", 0, TINY, tmp_path, lambda *told: seen.append(told))
+    assert [epoch for epoch, _ in seen] == [0, 1]
+    assert reached == seen[-1][1]
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.name != "lock"]
+
+
+@pytest.mark.slow
+def test_the_command_line_searches_for_real(tmp_path, capsys):
+    fixed = [word for key, value in TINY.items() for word in ("--set", f"{key}={json.dumps(value)}")]
+    words = ["search", "cifar10-bn64", "--trials", "3", "--space", "learning_rate=1e-4..1e-1", *fixed]
+    assert main([*words, "--to", str(tmp_path)]) == 0
+    assert re.search(r"\| \d \| \d+\.\d% \| 2 \| learning_rate", capsys.readouterr().out)
