@@ -1,18 +1,20 @@
 """Execute the notebooks with papermill, render them, index them, say what came of it.
 
-A report is a notebook executed and rendered. Each notebook runs in a kernel process of its own;
-progress is a line a notebook in a log and a moving line in a terminal.
+A report is a notebook executed and rendered. Each notebook runs in a kernel process of its own, two at a time
+where their trainings take seconds; progress is a line a notebook in a log and a moving line in a terminal.
 """
 
 from __future__ import annotations
 
+import contextlib
 import html
 import json
 import logging
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from alexnet_tf import runs
 from alexnet_tf.errors import LabError, choose
 from alexnet_tf.recipe import BUDGETS
 
+AT_ONCE = {"quick": 2, "laptop": 1, "paper": 1}  # a long training has all cores to itself
 CELL_TIMEOUT = {"quick": 600, "laptop": 86_400, "paper": 7 * 86_400}  # seconds; a training is one cell
 
 
@@ -95,8 +98,9 @@ def _engine(progress: _Progress) -> str:
             nb_man.cell_start = cell_start
             return super().execute_managed_notebook(nb_man, kernel_name, **kwargs)
 
-    papermill_engines.register("alexnet", Engine)
-    return "alexnet"
+    name = f"alexnet-{progress.name}"
+    papermill_engines.register(name, Engine)
+    return name
 
 
 def execute(name: str, source: Path, target: Path, parameters: dict[str, Any], progress: _Progress) -> Report:
@@ -118,15 +122,11 @@ def execute(name: str, source: Path, target: Path, parameters: dict[str, Any], p
             parameters,
             engine_name=_engine(progress),
             kernel_name="python3",
-            cwd=str(source.parent),
             progress_bar=False,
             stderr_file=None if parameters["budget"] == "quick" else sys.stderr,  # how far the trainings are
             execution_timeout=CELL_TIMEOUT[parameters["budget"]],
             extra_arguments=["--IPKernelApp.log_level=50"],  # silent about loopback connections and Ctrl-C
         )
-    except KeyboardInterrupt:
-        target.unlink(missing_ok=True)
-        raise
     except papermill.PapermillExecutionError as failure:
         error = (
             f"cell {failure.exec_count}: {failure.ename}: {failure.evalue.splitlines()[0] if failure.evalue else ''}"
@@ -200,18 +200,69 @@ def make(budget: str, only: Sequence[str] = (), fresh: bool = False, folder: Pat
     folder.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
-    os.environ["ALEXNET_HEADLESS"] = "1"  # nobody can click in a report
+    from jupyter_core.utils import ensure_event_loop
+
     done: list[Report] = []
-    with runs.locked(folder / ".lock", f"The reports in {folder} are being made"):
-        for number, name in enumerate(chosen, start=1):
-            partial = folder / f".{name}.part.ipynb"
-            progress = _Progress(name, number, len(chosen))
-            report = execute(name, known[name], partial, {"budget": budget, "fresh": fresh}, progress)
-            if partial.exists():  # not when the kernel never started
-                _keep(partial, folder, report)
-            done.append(report)
-            index(folder, budget, done)
-    return done
+
+    def work(number: int, name: str) -> Report:
+        progress = _Progress(name, number, len(chosen))
+        try:
+            return execute(name, known[name], _partial(folder, name), {"budget": budget, "fresh": fresh}, progress)
+        finally:
+            ensure_event_loop().close()  # nbclient makes one in each thread and leaves it open
+
+    with (
+        _headless(),
+        runs.locked(folder / ".lock", f"The reports in {folder} are being made"),
+        contextlib.chdir(runs.home() / "notebooks"),
+        ThreadPoolExecutor(AT_ONCE[budget]) as pool,
+    ):
+        begun = [pool.submit(work, number, name) for number, name in enumerate(chosen, start=1)]
+        try:
+            for one in as_completed(begun):
+                report = one.result()
+                if _partial(folder, report.name).exists():  # not when the kernel never started
+                    _keep(_partial(folder, report.name), folder, report)
+                done.append(report)
+                index(folder, budget, done)
+        except BaseException:
+            _stop(begun)
+            for name in chosen:
+                _partial(folder, name).unlink(missing_ok=True)
+            raise
+    return sorted(done, key=lambda report: chosen.index(report.name))
+
+
+@contextlib.contextmanager
+def _headless() -> Iterator[None]:
+    """Kernels that start meanwhile know that nobody can click, and wait for each other's trainings."""
+    before = os.environ.get("ALEXNET_HEADLESS")
+    os.environ["ALEXNET_HEADLESS"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["ALEXNET_HEADLESS"]
+        else:
+            os.environ["ALEXNET_HEADLESS"] = before
+
+
+def _partial(folder: Path, name: str) -> Path:
+    """Where a notebook lies while it is executed."""
+    return folder / f".{name}.part.ipynb"
+
+
+def _stop(begun: Sequence[Future[Report]]) -> None:
+    """Begin no further notebook and end the kernels of those that run; what they trained is saved."""
+    import psutil
+
+    for one in begun:
+        one.cancel()
+    while not all(one.done() for one in begun):
+        for kernel in psutil.Process().children():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                kernel.terminate()
+        time.sleep(0.2)
 
 
 def _keep(partial: Path, folder: Path, report: Report) -> None:

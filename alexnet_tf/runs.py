@@ -65,13 +65,13 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 @contextlib.contextmanager
-def locked(path: Path, told: str) -> Iterator[None]:
+def locked(path: Path, told: str, wait: bool = False) -> Iterator[None]:
     """Hold a file's lock for one process; it goes when the process does, however it ends."""
     with path.open("w") as file:
         try:
             import fcntl
 
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except ImportError:  # not on this system: go without
             pass
         except OSError as error:
@@ -214,9 +214,9 @@ class Run:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the run for one process."""
+        """Hold the run for one process. Another is told who has it; notebooks that run side by side wait."""
         self.scratch.mkdir(parents=True, exist_ok=True)
-        with locked(self.scratch / "lock", f"{self} is being trained"):
+        with locked(self.scratch / "lock", f"{self} is being trained", wait=bool(os.environ.get("ALEXNET_HEADLESS"))):
             self._sweep()
             yield
 

@@ -53,8 +53,7 @@ def train(
     run = runs.locate(name, budget, seed, overrides, protocol, store)
     command = [recipe.fields(), seed, protocol, fresh]
     devices.agree({"what they were told to train": command, f"what is finished in {run.path}": run.finished})
-    stood = run.finished and not run.begun and not fresh
-    if stood:
+    if run.finished and not run.begun and not fresh:
         changed = run.outdated()
         if not changed:
             return run
@@ -65,8 +64,9 @@ def train(
     with run.locked() if devices.first() else contextlib.nullcontext():
         if fresh and devices.first():
             run.discard_state()
-        elif not stood and run.finished and not run.begun:  # another process finished it while this one loaded
-            return runs.Run(run.path, run.scratch)
+        now = runs.Run(run.path, run.scratch)
+        if not fresh and now.finished and not now.begun and not now.outdated():
+            return now  # another process finished it while this one loaded or waited
         devices.wait()  # nobody reads before the first has discarded
         begun = _begin(run, recipe, name, budget, seed, overrides or {}, protocol)
         splits = datasets.load(recipe.dataset, protocol, recipe.train_images, skip_damaged, recipe.fold)

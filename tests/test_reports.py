@@ -1,6 +1,12 @@
 """Reports: executed, rendered, indexed; a failing cell is told and leaves its page."""
 
+import signal
+import subprocess
+import sys
+import time
+
 import nbformat
+import psutil
 import pytest
 
 from alexnet_tf import reports, runs
@@ -48,6 +54,50 @@ def test_notebooks_become_reports(lab, tmp_path, capsys):
     assert str(folder / "index.html") in text
     reports.make("laptop", ["01_good"])
     assert "02_bad.failed.html" in (folder / "index.html").read_text()
+
+
+MEETS = """
+import pathlib, time
+pathlib.Path({mine!r}).touch()
+for _ in range(200):
+    if pathlib.Path({other!r}).exists():
+        break
+    time.sleep(0.1)
+print("met" if pathlib.Path({other!r}).exists() else "alone")
+"""
+
+
+def test_quick_reports_are_made_two_at_a_time_and_told_in_order(lab, tmp_path):
+    one, other = (str(tmp_path / name) for name in ("one", "other"))
+    lab("01_x", MEETS.format(mine=one, other=other), "import time; time.sleep(1)")
+    lab("02_y", MEETS.format(mine=other, other=one))
+    done = reports.make("quick")
+    assert [report.name for report in done] == ["01_x", "02_y"]
+    for name in "01_x", "02_y":
+        assert "met" in nbformat.read(tmp_path / "reports" / "quick" / f"{name}.ipynb", 4).cells[3].outputs[0].text
+
+
+STOPPED = """
+import pathlib, sys
+from alexnet_tf import reports, runs
+runs.home = lambda: pathlib.Path(sys.argv[1])
+reports.make("quick")
+"""
+
+
+def test_ctrl_c_ends_the_kernels_and_leaves_nothing_half_made(lab, tmp_path):
+    lab("01_x", "import os, pathlib, time", f"pathlib.Path({str(tmp_path)!r}, 'pid').write_text(str(os.getpid()))",
+        "time.sleep(300)")  # fmt: skip
+    command = [sys.executable, "-c", "import signal; signal.signal(2, signal.default_int_handler)" + STOPPED]
+    process = subprocess.Popen([*command, str(tmp_path)], stderr=subprocess.PIPE, text=True)
+    for _ in range(300):
+        time.sleep(0.2)
+        if (tmp_path / "pid").exists() and (tmp_path / "pid").read_text():
+            break
+    process.send_signal(signal.SIGINT)
+    assert "KeyboardInterrupt" in process.communicate(timeout=60)[1]
+    assert not psutil.pid_exists(int((tmp_path / "pid").read_text()))
+    assert [path.name for path in (tmp_path / "reports" / "quick").iterdir()] == [".lock"]
 
 
 def test_a_failure_keeps_the_good_report_and_a_success_clears_the_failure(lab, tmp_path):

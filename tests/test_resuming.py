@@ -3,6 +3,7 @@
 import contextlib
 import json
 import signal
+import threading
 from types import SimpleNamespace
 
 import numpy as np
@@ -195,6 +196,24 @@ def test_two_processes_do_not_train_one_run(tmp_path):
     with run.locked(), pytest.raises(LabError, match="another process"):
         train_tiny(tmp_path)
     assert train_tiny(tmp_path).finished
+
+
+def test_notebooks_side_by_side_wait_for_each_other(tmp_path, monkeypatch):
+    monkeypatch.setenv("ALEXNET_HEADLESS", "1")
+    run, order = runs.locate("cifar10-bn64", "quick", 0, TINY, store=tmp_path), []
+
+    def other():
+        with run.locked():
+            order.append("second")
+
+    thread = threading.Thread(target=other)
+    with run.locked():
+        thread.start()
+        thread.join(0.5)
+        assert thread.is_alive()
+        order.append("first")
+    thread.join(10)
+    assert order == ["first", "second"]
 
 
 @pytest.mark.slow
