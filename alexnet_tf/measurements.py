@@ -114,22 +114,32 @@ def strangers(run: Run, kinds: Mapping[str, NDArray[np.uint8]]) -> Arrays:
 
 
 def twins(run: Run, splits: Splits) -> Arrays:
-    """For each test image its nearest training image in the last hidden layer: which, and how far apart in pixels."""
+    """For each test image its nearest training image: which, how far apart in pixels, and whether seen mirrored.
+
+    Nearest is meant in the last hidden layer; of the image as it is and mirrored, the one that fits better counts.
+    """
     from sklearn.preprocessing import normalize
 
     from alexnet_tf import interpret
 
     def compute(model: Any) -> Arrays:
-        known, asked = (normalize(interpret.embeddings(model, part.pixels)) for part in (splits.train, splits.test))
-        pieces = [asked[start : start + 500] for start in range(0, len(asked), 500)]  # for memory's sake
-        places = np.concatenate([(piece @ known.T).argmax(axis=1) for piece in pieces])
-        apart = splits.test.pixels.astype("float32") - splits.train.pixels[places]
+        known = normalize(interpret.embeddings(model, splits.train.pixels))
+        found = []
+        for images in splits.test.pixels, splits.test.pixels[:, :, ::-1]:
+            asked = normalize(interpret.embeddings(model, images))
+            pieces = [asked[start : start + 500] for start in range(0, len(asked), 500)]  # for memory's sake
+            places = np.concatenate([(piece @ known.T).argmax(axis=1) for piece in pieces])
+            apart = images.astype("float32") - splits.train.pixels[places]
+            found.append((places, np.sqrt((apart**2).mean(axis=(1, 2, 3)))))
+        (places, apart), (mirrored_places, mirrored_apart) = found
+        mirrored = mirrored_apart < apart
         return {
-            "nearest": places.astype("int32"),
-            "pixels_apart": np.sqrt((apart**2).mean(axis=(1, 2, 3))).astype("float16"),
+            "nearest": np.where(mirrored, mirrored_places, places).astype("int32"),
+            "pixels_apart": np.where(mirrored, mirrored_apart, apart).astype("float16"),
+            "mirrored": mirrored,
         }
 
-    return measured(run, "twins", compute)
+    return measured(run, "twins", compute, "mirrored too")
 
 
 def ten_crops(run: Run) -> Arrays:

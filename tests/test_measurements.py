@@ -9,7 +9,7 @@ from alexnet_tf import corruptions, datasets, evaluation, measurements, predict,
 from alexnet_tf.__main__ import main
 from alexnet_tf.errors import LabError
 from alexnet_tf.models import transfer
-from alexnet_tf.splits import Splits
+from alexnet_tf.splits import Split, Splits
 
 TINY = {"train_images": 60, "epochs": 1, "batch_size": 16, "options.width": 0.05, "options.dense_units": 8}
 
@@ -58,10 +58,13 @@ def test_corruptions_strangers_and_twins(trained):
     assert found["rates"].shape == (9, 5)
     logits = measurements.strangers(run, {"noise": np.zeros((3, 20, 20, 3), "uint8")})["noise"]
     assert logits.shape == (3, 10)
-    known = Splits(splits.train, None, splits.train.take(np.arange(5)), splits.class_names)
-    twins = measurements.twins(run, known)  # the test images are training images
+    five = splits.train.take(np.arange(5))
+    five = Split(five.ids, five.labels, np.concatenate([five.pixels[:3], five.pixels[3:, :, ::-1]]))
+    known = Splits(splits.train, None, five, splits.class_names)
+    twins = measurements.twins(run, known)  # the test images are training images, some of them mirrored
     assert twins["nearest"].tolist() == [0, 1, 2, 3, 4]
     assert twins["pixels_apart"].max() == 0
+    assert twins["mirrored"].tolist() == [False, False, False, True, True]
     np.testing.assert_array_equal(splits.train.labels[twins["nearest"]], splits.train.labels[:5])
 
 
