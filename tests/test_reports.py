@@ -77,6 +77,11 @@ def test_quick_reports_are_made_two_at_a_time_and_told_in_order(lab, tmp_path):
         assert "met" in nbformat.read(tmp_path / "reports" / "quick" / f"{name}.ipynb", 4).cells[3].outputs[0].text
 
 
+def test_the_summary_counts_the_time_that_passed(tmp_path):
+    done = [reports.Report("01_x", "x", 20.0, began=100.0), reports.Report("02_y", "y", 15.0, began=110.0)]
+    assert "2 of 2 reports in 25 s" in reports.summary(done, tmp_path)
+
+
 STOPPED = """
 import pathlib, sys
 from alexnet_tf import reports, runs
