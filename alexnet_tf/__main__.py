@@ -11,7 +11,7 @@ from typing import Any
 from alexnet_tf import __version__, commands
 from alexnet_tf.recipe import BUDGETS, PROTOCOLS
 
-MODELS = "a released model (cifar10), a run or a .keras file (default: the newest trained, else the released)"
+MODELS = "a released model (cifar10), a run or a .keras file (default: cifar10; with --runs its newest)"
 
 SPACE = "bounds, or KEY=A,B,C; repeat it for several fields (default: rate, weight decay, dropout)"
 

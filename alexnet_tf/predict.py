@@ -25,9 +25,9 @@ def released() -> dict[str, Path]:
 
 
 def find_model(name: str | None, store: Path | str | None = None) -> tuple[Path, list[str]]:
-    """A ``.keras`` file with its class names: by path, a released one by name, a run's, or the newest run's.
+    """A ``.keras`` file with its class names: by path, a released one by name, or a run's.
 
-    Where nothing was trained, the first released one.
+    Without a name the first released one; where a store is named or nothing was released, the newest run's.
     """
     if name and name.endswith(".keras"):
         path = Path(name)
@@ -35,14 +35,13 @@ def find_model(name: str | None, store: Path | str | None = None) -> tuple[Path,
             raise LabError(f"There is no model {path}: check the path.")
         return path, _classes_beside(path)
     known = {} if store else released()
+    name = name or next(iter(known), None)
     if name in known:
         return _released(known[name])
     if name:
         run = runs.find(name, store, having_weights=True)
     else:
         trained = [run for run in runs.listing(store) if run.finished and run.weights.exists()]
-        if not trained and known:
-            return _released(next(iter(known.values())))
         if not trained:
             raise LabError(
                 "No trained model is here: train one first, for example 'python -m alexnet_tf train cifar10-bn64'."

@@ -20,7 +20,7 @@ def checkout(monkeypatch, tmp_path, finished):
     return tmp_path
 
 
-def test_a_released_network_answers_by_its_name_and_where_nothing_was_trained(checkout, finished, capsys):
+def test_a_released_network_answers_by_its_name_and_where_none_is_named(checkout, finished, capsys):
     target = released.release(finished, "small")
     by_name = predict.predict([str(checkout / "photo.png")], "small")
     by_default = predict.predict([str(checkout / "photo.png")])
