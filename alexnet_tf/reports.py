@@ -254,7 +254,7 @@ def _partial(folder: Path, name: str) -> Path:
 
 
 def _stop(begun: Sequence[Future[Report]]) -> None:
-    """Begin no further notebook and end the kernels of those that run; what they trained is saved."""
+    """Begin no further notebook and end the kernels of those that run; what they have saved of a training stays."""
     import psutil
 
     for one in begun:
@@ -262,7 +262,8 @@ def _stop(begun: Sequence[Future[Report]]) -> None:
     while not all(one.done() for one in begun):
         for kernel in psutil.Process().children():
             with contextlib.suppress(psutil.NoSuchProcess):
-                kernel.terminate()
+                if "ipykernel_launcher" in kernel.cmdline():
+                    kernel.terminate()
         time.sleep(0.2)
 
 
