@@ -1,11 +1,13 @@
 """Measurements are made once, kept beside the run, and say what to do when the weights are gone."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
 
-from alexnet_tf import corruptions, datasets, evaluation, measurements, predict, training
+from alexnet_tf import corruptions, datasets, evaluation, measurements, predict, runs, training
 from alexnet_tf.__main__ import main
 from alexnet_tf.errors import LabError
 from alexnet_tf.models import transfer
@@ -66,6 +68,16 @@ def test_corruptions_strangers_and_twins(trained):
     assert twins["pixels_apart"].max() == 0
     assert twins["mirrored"].tolist() == [False, False, False, True, True]
     np.testing.assert_array_equal(splits.train.labels[twins["nearest"]], splits.train.labels[:5])
+
+
+def test_the_readme_counts_the_near_duplicates_as_they_were_measured():
+    run = runs.locate("cifar10-bn64", "paper", 0, protocol="honest")
+    twins = np.load(run.path / "measurements" / "twins.npz")
+    same = twins["pixels_apart"] < 12
+    readme = " ".join((Path(__file__).parent.parent / "README.md").read_text().split())
+    mirrored = (same & twins["mirrored"]).sum()
+    told = f"at least {same.sum()} test pictures of CIFAR-10 have a near-duplicate in training, {mirrored} of them mirrored"
+    assert told in readme
 
 
 @pytest.fixture
