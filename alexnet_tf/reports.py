@@ -267,11 +267,20 @@ def _stop(begun: Sequence[Future[Report]]) -> None:
         time.sleep(0.2)
 
 
+def _without_paths(notebook: Path) -> None:
+    """Forget where on this machine papermill found and put a notebook: a committed report tells nobody's folders."""
+    content = json.loads(notebook.read_text(encoding="utf-8"))
+    for key in "input_path", "output_path":
+        content["metadata"].get("papermill", {}).pop(key, None)
+    notebook.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
 def _keep(partial: Path, folder: Path, report: Report) -> None:
     """Put a notebook and its page in the place of earlier ones; a failure does not take a good report's."""
     good, failed = folder / f"{report.name}.ipynb", folder / f"{report.name}.failed.ipynb"
     kept = good if report.ok else failed
     try:
+        _without_paths(partial)
         page = render(partial)  # before anything is replaced
         page.replace(kept.with_suffix(".html"))
         partial.replace(kept)

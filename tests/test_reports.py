@@ -40,6 +40,7 @@ def test_notebooks_become_reports(lab, tmp_path, capsys):
     assert "ZeroDivisionError: division by zero" in done[1].error
     folder = tmp_path / "reports" / "laptop"
     assert "laptop True" in (folder / "01_good.html").read_text()
+    assert str(tmp_path) not in (folder / "01_good.ipynb").read_text()
     page = (folder / "index.html").read_text()
     assert "About &lt;01_good&gt;" in page
     assert "02_bad.failed.html" in page
