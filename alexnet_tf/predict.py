@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from alexnet_tf import runs
-from alexnet_tf.errors import LabError
+from alexnet_tf import recipes, runs
+from alexnet_tf.errors import LabError, choose
 from alexnet_tf.folders import IMAGE_ENDINGS, folder
 from alexnet_tf.splits import read_image
 
@@ -39,6 +39,8 @@ def find_model(name: str | None, store: Path | str | None = None) -> tuple[Path,
     if name in known:
         return _released(known[name])
     if name:
+        if not Path(name).exists():
+            choose("model or recipe", name.split("/")[0], [*known, *recipes.RECIPES])
         run = runs.find(name, store, having_weights=True)
     else:
         trained = [run for run in runs.listing(store) if run.finished and run.weights.exists()]

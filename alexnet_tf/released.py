@@ -19,19 +19,18 @@ CARD = """# {name}: {title}
 | | |
 |---|---|
 | trained by | `{command}` |
-| in | {minutes:.0f} minutes on {hardware} |
-| at commit | {commit} |
-| data | {dataset}: {train} images to train on, {test} to test on |
+| at commit | {commit}, in {minutes:.0f} minutes on {hardware} |
+| data | {dataset}: {train:,} images to train on, {test:,} to test on |
 | accuracy on the test images | {accuracy} |
-| {protocol_name} | {protocol} |
-| in | uint8 images of any size, values 0 to 255 |
-| out | probabilities of {classes} |
+| protocol `{protocol}` | {meaning} |
+| takes | uint8 images of any size, values 0 to 255 |
+| gives | probabilities of {classes} |
 | SHA-256 of `model.keras` | `{digest}` |
 
 What it was trained on decides what it may be used for: it names one of its {count} classes, whatever it is
 shown. It carries no more rights than its data do.
 """
-PROTOCOLS = {
+MEANING = {
     "source": "its settings are the source's, which may have been chosen on the test images",
     "honest": "nothing was chosen on the test images",
 }
@@ -58,8 +57,8 @@ def release(run: runs.Run, name: str) -> Path:
         train=record["images"]["train"],
         test=record["images"]["test"],
         accuracy=accuracy_interval([run]),
-        protocol_name=f"protocol `{record['protocol']}`",
-        protocol=PROTOCOLS[record["protocol"]],
+        protocol=record["protocol"],
+        meaning=MEANING[record["protocol"]],
         classes=", ".join(record["class_names"]),
         count=len(record["class_names"]),
         digest=hashlib.sha256(content).hexdigest(),

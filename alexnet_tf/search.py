@@ -1,7 +1,7 @@
 """Look for better settings of a recipe, judged on held-out training images alone.
 
 Optuna proposes (its Bayesian sampler), stops hopeless trials early and keeps them in one journal file, which
-several processes may share. (KerasTuner would want the model built its own way, and has had no release for years.)
+several processes may share without a server, as KerasTuner's need one; it wants no say in how a model is built.
 Each trial is a training of the laboratory under the `honest` protocol that never sees the test images; one that
 was killed is gone on with by the next call.
 """
@@ -170,6 +170,8 @@ def _study(place: Path, recipe: Recipe, axes: Sequence[Axis], seed: int) -> Any:
         )
     study.set_user_attr("asked", asked)
     for trial in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
+        if not _lock(place, trial.number).exists():
+            continue  # asked a moment ago by another process, which is about to lock it
         try:
             with runs.locked(_lock(place, trial.number), "It is being trained"):
                 study.tell(trial.number, state=optuna.trial.TrialState.FAIL)

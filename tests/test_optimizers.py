@@ -29,6 +29,23 @@ def test_without_extras_the_optimizers_are_keras_own():
         np.testing.assert_allclose(weights_after(ours), weights_after(theirs), rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("kernel", "optimizer"),
+    [
+        ("ResourceApplyKerasMomentum", optimizers.SourceSGD(0.1, momentum=0.9)),
+        ("ResourceApplyAdam", optimizers.SourceAdam(0.1)),
+        ("ResourceApplyAdam", optimizers.SourceAdamW(0.1)),
+    ],
+)
+def test_on_one_device_one_kernel_updates(kernel, optimizer, monkeypatch):
+    import tensorflow as tf
+
+    used, own = [], getattr(tf.raw_ops, kernel)
+    monkeypatch.setattr(tf.raw_ops, kernel, lambda **settings: used.append(kernel) or own(**settings))
+    weights_after(optimizer, steps=2)
+    assert used == [kernel, kernel]
+
+
 def test_decay_and_l2_mean_what_the_sources_meant():
     weight, gradient, velocity = np.array([1.0, -2.0, 3.0]), np.array([0.1, 0.2, -0.3]), np.zeros(3)
     for step in range(3):

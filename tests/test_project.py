@@ -57,7 +57,7 @@ ALLOWED = {
     "growth": {"evaluation"},
     "finetune": {"datasets", "evaluation", "growth", "models", "plots", "predict", "recipes", "runs", "training"},
     "plots": {"evaluation", "trust", "verdicts"},
-    "predict": {"folders", "layers", "preprocess", "runs", "splits"},
+    "predict": {"folders", "layers", "preprocess", "recipes", "runs", "splits"},
     "released": {"evaluation", "predict", "recipes", "runs"},
     "interpret": {"models", "preprocess"},
     "trust": {"evaluation"},

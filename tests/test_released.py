@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from alexnet_tf import predict, released, runs
-from alexnet_tf.errors import LabError
+from alexnet_tf.errors import LabError, UsageError
 
 
 @pytest.fixture
@@ -26,6 +26,8 @@ def test_a_released_network_answers_by_its_name_and_where_none_is_named(checkout
     by_default = predict.predict([str(checkout / "photo.png")])
     theirs = predict.predict([str(checkout / "photo.png")], str(finished.path), finished.path.parents[2])
     assert by_name == by_default == theirs
+    with pytest.raises(UsageError, match="did you mean 'small'"):
+        predict.predict([str(checkout / "photo.png")], "smal")
     assert "using small" in capsys.readouterr().err
     card = (target / "README.md").read_text()
     assert hashlib.sha256((target / "model.keras").read_bytes()).hexdigest() in card
