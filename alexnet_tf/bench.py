@@ -20,6 +20,8 @@ from typing import Any
 
 import numpy as np
 
+from alexnet_tf.recipes import RECIPES
+
 ROUNDS = 7
 # Each augmentation at an amount that recipes use; "none" fetches, resizes, standardizes and batches.
 AMOUNTS: dict[str, dict[str, float]] = {
@@ -232,18 +234,23 @@ def serve_steps(name: str, steps: int) -> None:
     print(json.dumps({"seconds": seconds, "peak_mib": provenance.peak_memory()}), flush=True)
 
 
-def steps(rounds: int = ROUNDS, recipes: Sequence[str] | None = None) -> dict[str, Any]:
-    """Core-microseconds an image of a step, and peak MiB, of each recipe at its paper settings: a process each."""
-    from alexnet_tf.recipes import RECIPES
+def _in_own_process(name: str, steps: int) -> dict[str, Any]:
+    """What `serve_steps` prints of a recipe."""
+    command = [sys.executable, "-m", "alexnet_tf.bench", "--steps-of", name, "--rounds", str(steps)]
+    return json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
 
-    costs = {}
-    for name in recipes or RECIPES:
-        command = [sys.executable, "-m", "alexnet_tf.bench", "--steps-of", name, "--rounds", str(rounds)]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-        found = json.loads(done.stdout)
-        costs[f"step/{name}"] = summary(np.array(found["seconds"]) * 1e6)
-        costs[f"memory/{name}"] = summary(np.array([found["peak_mib"]]))
-    return {"costs": costs}
+
+def steps(rounds: int = ROUNDS, recipes: Sequence[str] | None = None) -> dict[str, Any]:
+    """Core-microseconds an image of a step of each recipe at its paper settings: a process each."""
+    found = {name: _in_own_process(name, rounds)["seconds"] for name in recipes or RECIPES}
+    return {"costs": {f"step/{name}": summary(np.array(seconds) * 1e6) for name, seconds in found.items()}}
+
+
+def memory(rounds: int = 1, recipes: Sequence[str] | None = None) -> dict[str, Any]:
+    """Peak MiB of a process that takes three steps of each recipe at its paper settings; the set's images aside."""
+    del rounds  # a peak is the same each time
+    found = {name: _in_own_process(name, 3)["peak_mib"] for name in recipes or RECIPES}
+    return {"costs": {f"memory/{name}": summary(np.array([peak])) for name, peak in found.items()}}
 
 
 PARTS: dict[str, Callable[..., dict[str, Any]]] = {
@@ -251,6 +258,7 @@ PARTS: dict[str, Callable[..., dict[str, Any]]] = {
     "backends": backends,
     "decode": decoding,
     "steps": steps,
+    "memory": memory,
 }
 
 
@@ -275,7 +283,7 @@ def main() -> None:
     parser.add_argument(
         "--rounds", type=int, default=ROUNDS, metavar="N", help=f"measurements each (default: {ROUNDS})"
     )
-    parser.add_argument("--recipes", nargs="+", metavar="RECIPE", help="of the part steps (default: all)")
+    parser.add_argument("--recipes", nargs="+", metavar="RECIPE", help="of the parts steps and memory (default: all)")
     args = parser.parse_args()
     if args.epochs_of:
         serve_epochs(args.epochs_of)
@@ -289,7 +297,7 @@ def main() -> None:
         if part not in PARTS:
             parser.error(f"there is no part {part!r}: choose from {', '.join(PARTS)}")
     for part in args.parts or PARTS:
-        chosen = {"recipes": args.recipes} if part == "steps" else {}
+        chosen = {"recipes": args.recipes} if part in ("steps", "memory") else {}
         results = PARTS[part](rounds=args.rounds, **chosen)
         save(home() / "reports" / "bench", part, results)
         for entries in results.values():

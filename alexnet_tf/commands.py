@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from alexnet_tf import costs
 from alexnet_tf.errors import LabError, UsageError
 from alexnet_tf.recipe import BUDGETS, parse_value
 from alexnet_tf.recipes import RECIPES
@@ -71,13 +72,15 @@ def do_list(args: argparse.Namespace) -> None:
                 "model": recipe.model,
                 "dataset": recipe.dataset,
                 "parameters": recipe.parameters,
+                "memory_mib": costs.median(f"memory/{recipe.name}"),
                 "budgets": budgets,
                 "title": recipe.title,
             }
         )
     for row in [] if args.json else rows:
+        row["MiB"] = "not measured" if row["memory_mib"] is None else f"{row['memory_mib']:,.0f}"
         row["minutes q/l/p"] = " / ".join(f"{row['budgets'][name]['minutes']:g}" for name in BUDGETS)
-    _show(rows, ("name", "source", "dataset", "parameters", "minutes q/l/p", "title"), args.json)
+    _show(rows, ("name", "source", "dataset", "parameters", "MiB", "minutes q/l/p", "title"), args.json)
 
 
 EXPORTS = ("saved-model", "litert", "onnx", "litert-int8")

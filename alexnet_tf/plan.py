@@ -7,16 +7,15 @@ argument. The arithmetic is meant to show which of them binds, not to promise a 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
 
+from alexnet_tf import costs
 from alexnet_tf.errors import LabError
 from alexnet_tf.recipe import Recipe
-from alexnet_tf.runs import home
 
 GPUS = (1, 8, 64)
 IN_A_SERVER = 8  # GPUs: more of them speak over the network
@@ -91,12 +90,11 @@ def row(gpus: int, batch: int, epochs: int, network: Network, core_seconds: floa
 
 def measured(name: str) -> dict[str, float]:
     """What `make bench` measured of a recipe: core-microseconds an image of its input and a step, and peak MiB."""
-    file = home() / "reports" / "bench" / "costs.json"
-    costs = json.loads(file.read_text()) if file.exists() else {}
-    found = {key: costs.get(f"{key}/{name}", {}).get("median") for key in ("input", "step", "memory")}
-    if None in found.values():
+    found = {key: costs.median(f"{key}/{name}") for key in ("input", "step", "memory")}
+    known = {key: cost for key, cost in found.items() if cost is not None}
+    if len(known) < len(found):
         raise LabError(f"The input and the steps of {name} were not measured yet: run 'python -m alexnet_tf.bench'.")
-    return found
+    return known
 
 
 def _origin(item: Any, assumed: Assumed) -> str:

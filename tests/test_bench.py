@@ -6,7 +6,8 @@ import json
 import numpy as np
 import pytest
 
-from alexnet_tf import bench
+from alexnet_tf import bench, costs
+from alexnet_tf.recipes import RECIPES
 
 
 def test_sides_take_turns_after_a_warm_up():
@@ -41,9 +42,14 @@ def test_decoding_is_measured_both_ways():
 
 
 def test_steps_and_memory_are_measured_in_their_own_process():
-    found = bench.steps(rounds=2, recipes=["int305-cnn"])["costs"]
-    assert found["step/int305-cnn"]["n"] == 2
-    assert found["memory/int305-cnn"]["median"] > 100
+    assert bench.steps(rounds=2, recipes=["int305-cnn"])["costs"]["step/int305-cnn"]["n"] == 2
+    assert bench.memory(recipes=["int305-cnn"])["costs"]["memory/int305-cnn"]["median"] > 100
+
+
+def test_the_memory_of_every_recipe_was_measured():
+    missing = [name for name in RECIPES if costs.median(f"memory/{name}") is None]
+    assert not missing, f"run 'python -m alexnet_tf.bench memory --recipes {' '.join(missing)}'"
+    assert costs.median("memory/nothing") is None
 
 
 def test_parts_are_kept_beside_each_other(tmp_path):
