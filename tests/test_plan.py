@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from alexnet_tf import plan, recipes
+from alexnet_tf import costs, plan, recipes
 from alexnet_tf.commands import ASSUMED
 from alexnet_tf.errors import LabError
 
@@ -56,7 +56,7 @@ def test_the_page_says_where_each_number_is_from():
 
 
 def test_what_was_not_measured_is_told(monkeypatch, tmp_path):
-    monkeypatch.setattr(plan, "home", lambda: tmp_path)
+    monkeypatch.setattr(costs, "home", lambda: tmp_path)
     with pytest.raises(LabError, match="not measured yet"):
         plan.measured("imagenet-2012")
 
