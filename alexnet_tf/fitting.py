@@ -63,7 +63,8 @@ def fit(
     if share.devices > 1:
         devices.synchronize(model)
     # Weighted, because images that fill up a shared batch of validation weigh nothing.
-    model.compile(optimizer=make_optimizer(recipe), loss=make_loss(recipe), weighted_metrics=["accuracy"])
+    steps = recipe.epochs * steps_per_epoch(len(splits.train), recipe.batch_size, recipe.drop_remainder)
+    model.compile(optimizer=make_optimizer(recipe, steps), loss=make_loss(recipe), weighted_metrics=["accuracy"])
     schedules, plateau = _schedules(recipe)
     saver = SaveState(run, recipe, begun, plateau, alone=share.devices == 1, first=devices.first())
     saver.set_model(model)

@@ -4,10 +4,38 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from alexnet_tf.quiet import keras
 from alexnet_tf.recipe import Recipe
 
 ops = keras.ops
+
+
+@keras.saving.register_keras_serializable("alexnet_tf")
+class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
+    """From nearly zero up to `peak` within a share `warmup` of all `steps`, then down to zero.
+
+    It falls in a straight line or, as "cosine", in half a wave.
+
+    >>> rate = OneCycle(0.4, steps=10, warmup=0.5, shape="linear")
+    >>> [round(float(rate(step)), 2) for step in range(10)]
+    [0.08, 0.16, 0.24, 0.32, 0.4, 0.4, 0.32, 0.24, 0.16, 0.08]
+    """
+
+    def __init__(self, peak: float, steps: int, warmup: float = 0.0, shape: str = "cosine") -> None:
+        super().__init__()
+        self.peak, self.steps, self.warmup, self.shape = peak, steps, warmup, shape
+
+    def __call__(self, step: Any) -> Any:
+        step = ops.cast(step, "float32")
+        rising = (step + 1) / max(self.warmup * self.steps, 1)
+        fallen = ops.clip((step / self.steps - self.warmup) / (1 - self.warmup), 0.0, 1.0)
+        falling = 1 - fallen if self.shape == "linear" else (1 + ops.cos(np.pi * fallen)) / 2
+        return self.peak * ops.minimum(rising, falling)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"peak": self.peak, "steps": self.steps, "warmup": self.warmup, "shape": self.shape}
 
 
 class _SourceUpdate:
@@ -145,9 +173,12 @@ class SourceMuon(_SourceUpdate, Muon):
     """Muon with L1 or L2 in the gradient."""
 
 
-def make_optimizer(recipe: Recipe) -> keras.optimizers.Optimizer:
-    """The optimizer of a recipe."""
-    common = {"learning_rate": recipe.learning_rate, "l2": recipe.l2, "l1": recipe.l1, "decay": recipe.decay}
+def make_optimizer(recipe: Recipe, steps: int = 1) -> keras.optimizers.Optimizer:
+    """The optimizer of a recipe; `steps` are those of the whole training, which a schedule divides up."""
+    rate: Any = recipe.learning_rate
+    if recipe.schedule != "constant":
+        rate = OneCycle(rate, steps, recipe.warmup, recipe.schedule)
+    common = {"learning_rate": rate, "l2": recipe.l2, "l1": recipe.l1, "decay": recipe.decay}
     if recipe.optimizer == "sgd":
         return SourceSGD(momentum=recipe.momentum, **common)
     if recipe.optimizer == "adam":

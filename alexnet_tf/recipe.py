@@ -26,6 +26,7 @@ CHOICES = {
     "interpolation": ("bilinear", "nearest"),
     "keep": ("last", "best"),
     "precision": ("float32", "mixed_bfloat16"),
+    "schedule": ("constant", "linear", "cosine"),
 }
 DATASETS = ("cifar10", "fashion_mnist", "flowers", "tf_flowers", "imagenet2012", "paintbox", "paintbox-flowers")
 AUGMENTATIONS = (
@@ -47,6 +48,7 @@ RANGES: dict[str, tuple[type, float, float]] = {
     "weight_decay": (float, 0, 10),
     "label_smoothing": (float, 0, 0.9),
     "decay": (float, 0, 1),
+    "warmup": (float, 0, 0.9),
 }
 PAIRS = {
     "plateau": ((float, 1e-6, 0.9999), (int, 0, 100_000)),
@@ -110,6 +112,8 @@ class Recipe:
     decay: float = 0.0  # lr / (1 + decay * step), as `decay=` meant in older Keras
     plateau: tuple[float, int] | None = None  # (factor, patience) of ReduceLROnPlateau on the loss
     steps: tuple[int, float] | None = None  # (epochs, factor): the rate falls every so many epochs
+    schedule: str = "constant"  # linear, cosine: the rate falls to zero, step by step, in this shape
+    warmup: float = 0.0  # the share of all steps in which it first rises from zero
     loss: str = "crossentropy"
     label_smoothing: float = 0.0  # this share of each label is spread over all classes
     augment: Mapping[str, float] = field(default_factory=dict)
@@ -162,8 +166,12 @@ class Recipe:
             _check("crop_from", self.crop_from, int, self.image_size, 10_000)
             if not self.resize_first:
                 raise UsageError("crop_from keeps the middle of a resized image: leave resize_first true.")
-        if self.plateau is not None and self.steps is not None:
-            raise UsageError("plateau and steps both set the learning rate: leave one of them null.")
+        setting = [name for name in ("plateau", "steps") if getattr(self, name) is not None]
+        setting += ["schedule"] * (self.schedule != "constant")
+        if len(setting) > 1:
+            raise UsageError(f"{' and '.join(setting)} both set the learning rate: leave one of them as it was.")
+        if self.warmup and self.schedule == "constant":
+            raise UsageError("warmup is the beginning of a schedule: set schedule to linear or cosine.")
         for name, (first, second) in PAIRS.items():
             pair = getattr(self, name)
             if pair is not None:

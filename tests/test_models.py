@@ -20,6 +20,7 @@ LAST = {
     "alexnet-2012": ("pool5", (6, 6, 256)),
     "alexnet-32": ("pool5", (2, 2, 128)),
     "four-layer": ("pool3", (4, 4, 64)),
+    "today-flowers": ("act5", (8, 8, 384)),
 }
 NARROW = {"width": 0.125, "dense_units": 8}
 SMALL = {
@@ -30,6 +31,7 @@ SMALL = {
     "zeng": (32, NARROW),
     "alexnet-2012": (67, NARROW),
     "alexnet-32": (28, NARROW),
+    "today-flowers": (32, NARROW),
 }
 
 
@@ -69,14 +71,14 @@ def test_source_b_has_2304_frozen_parameters():
     assert sum(int(np.prod(weight.shape)) for weight in frozen) == 2304
 
 
-@pytest.mark.parametrize("name", ["alexnet-lrn", "bn64", "lab3", "int305", "zeng", "alexnet-2012"])
+@pytest.mark.parametrize("name", ["alexnet-lrn", "bn64", "lab3", "int305", "zeng", "alexnet-2012", "today-flowers"])
 def test_layers_carry_the_papers_names(name):
     names = [layer.name for layer in small(name).layers]
     assert {"conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"} <= set(names)
 
 
 @pytest.mark.parametrize(
-    "name", sorted(set(models.ARCHITECTURES) - {"resnet18", "four-layer", "alexnet-32"})
+    "name", sorted(set(models.ARCHITECTURES) - {"resnet18", "four-layer", "alexnet-32", "today-flowers"})
 )  # they pad
 def test_too_small_images_are_one_sentence(name):
     with pytest.raises(LabError, match="px are too small"):

@@ -134,6 +134,10 @@ def test_the_tables_of_d_and_e_are_whole():
 def test_contradictions_are_told():
     with pytest.raises(UsageError, match="plateau and steps both set the learning rate"):
         RECIPES["flowers-lrn"].change({"steps": [5, 0.1]})
+    with pytest.raises(UsageError, match="steps and schedule both set the learning rate"):
+        RECIPES["zeng-aug"].change({"schedule": "cosine"})
+    with pytest.raises(UsageError, match="warmup is the beginning of a schedule"):
+        RECIPES["cifar10-bn64"].change({"warmup": 0.1})
     with pytest.raises(UsageError, match=r"crop_from must be a whole number from 224"):
         RECIPES["imagenet-2012"].change({"crop_from": 200})
     with pytest.raises(UsageError, match=r"did you mean 'flowers'\? A folder of your own needs a slash"):

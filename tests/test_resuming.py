@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from conftest import TINY, train_tiny
 
-from alexnet_tf import callbacks, datasets, runs, training
+from alexnet_tf import callbacks, datasets, recipes, runs, training
 from alexnet_tf.errors import LabError
 
 
@@ -47,6 +47,19 @@ def test_a_killed_training_resumed_equals_an_uninterrupted_one(finished, tmp_pat
     resumed = train_tiny(tmp_path, epochs=3)
     assert resumed.history == finished.history
     np.testing.assert_array_equal(resumed.outputs["test_logits"], finished.outputs["test_logits"])
+
+
+def test_a_schedule_goes_on_where_it_was(tmp_path, monkeypatch):
+    cycle = {"schedule": "linear", "warmup": 0.5, "epochs": 4}
+    whole = train_tiny(tmp_path / "whole", **cycle)
+    with monkeypatch.context() as patch:
+        kill_after(patch, epochs=3)
+        with pytest.raises(Killed):
+            train_tiny(tmp_path / "killed", **cycle)
+    assert train_tiny(tmp_path / "killed", **cycle).history == whole.history
+    rates = [row["learning_rate"] for row in whole.history]  # as each epoch begins; three steps an epoch
+    peak = recipes.get(whole.recipe).at("quick").learning_rate
+    np.testing.assert_allclose(rates, peak * np.array([1 / 6, 4 / 6, 1, 0.5]), rtol=1e-5)
 
 
 @pytest.fixture
