@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.text import Text
 
-from alexnet_tf import models, plots
+from alexnet_tf import models, plots, trust
 from alexnet_tf.evaluation import Interval
 from alexnet_tf.verdicts import Verdict
 
@@ -71,6 +71,21 @@ def test_the_other_figures_are_drawn():
         Verdict("y", "A", None, None, None, None, None, "paper", "not run", ""),
     ]
     assert "reproduced (paper)" in texts(plots.scorecard(rows))
+
+
+def test_shares_are_shown_in_percent_and_in_the_same_colours():
+    figure = plots.shares({"a": np.array([[0.5, 0.25]]), "b": np.array([[1.0, 0.75]])}, ["blur"], ["1", "2"], "x", "t")
+    first, second = figure.axes
+    assert [text.get_text() for ax in (first, second) for text in ax.texts] == ["50", "25", "100", "75"]
+    assert first.collections[0].get_clim() == second.collections[0].get_clim() == (25, 100)
+
+
+def test_thresholds_name_each_class_with_its_areas():
+    rows = trust.by_class(np.log([[0.8, 0.2], [0.4, 0.6], [0.6, 0.4]]), np.array([0, 1, 1]))
+    figure = plots.thresholds({"cat": rows[0], "dog": rows[1]}, "t")
+    labels = [text.get_text() for text in figure.axes[1].get_legend().get_texts()]
+    assert labels == ["cat 1.000, 1.000", "dog 1.000, 1.000"]
+    np.testing.assert_array_equal(figure.axes[0].lines[0].get_ydata(), rows[0].found)
 
 
 def test_the_readers_style_is_left_alone():

@@ -26,6 +26,23 @@ def test_the_calibration_error_is_the_gap_between_sure_and_right():
     assert (nothing.low, nothing.mean, nothing.high) == (0, 0, 0)
 
 
+def test_the_errors_interval_covers_the_truth_and_luck_is_told():
+    """A hundred networks whose calibration is known: sure by 0.99 or 0.8, right in 0.8."""
+    covered, above_luck = {0.99: 0, 0.8: 0}, {0.99: 0, 0.8: 0}
+    for sure in covered:
+        for draw in range(100):
+            right = np.random.default_rng(draw).random(500) < 0.8
+            labels = np.arange(500) % 2
+            logits = np.eye(2)[np.where(right, labels, 1 - labels)] * np.log(sure / (1 - sure))
+            found, luck = trust.calibration_error(logits, labels, draws=100)
+            covered[sure] += found.low <= sure - 0.8 + 1e-9 <= found.high
+            above_luck[sure] += found.mean > luck
+    assert covered[0.99] >= 88
+    assert above_luck[0.99] == 100
+    assert above_luck[0.8] <= 12  # five are meant
+    assert covered[0.8] >= 60  # an error can't be below its true zero: the interval reaches it only by luck
+
+
 def test_one_bin_by_hand():
     logits = np.log([[0.6, 0.4], [0.7, 0.3], [0.9, 0.1]])
     found = trust.reliability(logits, np.array([0, 1, 0]), bins=2)
@@ -59,9 +76,15 @@ def test_strangers_are_told_apart_by_rank():
 
 def test_classes_against_all_others():
     logits = np.log([[0.8, 0.1, 0.1], [0.2, 0.7, 0.1], [0.3, 0.3, 0.4], [0.5, 0.2, 0.3]])
-    areas, precisions = trust.by_class(logits, np.array([0, 1, 2, 2]))
-    assert areas.tolist() == [1, 1, 1]
-    assert precisions == pytest.approx(1)
+    labels = np.array([0, 1, 2, 2])
+    found = trust.by_class(logits, labels)
+    assert [row.area for row in found] == [1, 1, 1]
+    assert [row.average_precision for row in found] == [1, 1, 1]
+    first, _, third = trust.by_class(logits[:, [1, 0, 2]], labels)  # the first two columns taken for each other
+    assert (first.area, third.area) == (0, 1)
+    assert first.average_precision == pytest.approx(1 / 4)  # found last of four
+    assert (first.false_alarms[0], first.found[-1]) == (0, 1)
+    assert (first.recall[0], first.precision[-1]) == (1, 1)
 
 
 @given(st.integers(0, 1000), st.integers(1, 80), st.integers(2, 6), st.floats(0.01, 30), st.integers(1, 20))

@@ -6,8 +6,8 @@ from matplotlib.figure import Figure
 from alexnet_tf.plots.curves import curves, growth, lines
 from alexnet_tf.plots.effects import effects, pairs, scorecard
 from alexnet_tf.plots.images import diagram, heat, images
-from alexnet_tf.plots.matrices import beside, confusion
-from alexnet_tf.plots.points import plane, reliability, trials
+from alexnet_tf.plots.matrices import beside, confusion, shares
+from alexnet_tf.plots.points import plane, reliability, thresholds, trials
 
 __all__ = [
     "Figure",
@@ -25,5 +25,7 @@ __all__ = [
     "plt",
     "reliability",
     "scorecard",
+    "shares",
+    "thresholds",
     "trials",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -54,5 +54,36 @@ def beside(ours: NDArray[np.integer], theirs: NDArray[np.integer], class_names: 
     _heat(axes[2], ours - theirs, class_names, 7, cmap="RdBu_r", vmin=-most, vmax=most)
     for ax, name in zip(axes, ("ours", "the source's", "ours minus theirs"), strict=True):
         ax.set(xlabel="predicted", ylabel="true" if name == "ours" else "", title=name)
+    fig.suptitle(title, x=0.01, ha="left", fontsize=12)
+    return fig
+
+
+@styled
+def shares(
+    tables: Mapping[str, NDArray[np.floating]], rows: Sequence[str], columns: Sequence[str], x: str, title: str
+) -> Figure:
+    """Tables of shares side by side, in percent and in the same colours, a panel a name."""
+    import seaborn as sns
+
+    fig, axes = figure(1.6 + 2.6 * len(tables), 1.6 + 0.36 * len(rows), columns=len(tables))
+    least = min(table.min() for table in tables.values())
+    for ax, (name, table) in zip(np.atleast_1d(axes), tables.items(), strict=True):
+        first = ax is np.atleast_1d(axes)[0]
+        sns.heatmap(
+            100 * table,
+            annot=True,
+            fmt=".0f",
+            cbar=False,
+            cmap="viridis",
+            vmin=100 * least,
+            vmax=100,
+            linewidths=0.5,
+            xticklabels=columns,
+            yticklabels=rows if first else False,
+            annot_kws={"fontsize": 9},
+            ax=ax,
+        )
+        ax.tick_params(axis="y", rotation=0)
+        ax.set(xlabel=x, title=name)
     fig.suptitle(title, x=0.01, ha="left", fontsize=12)
     return fig

@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
-from alexnet_tf.plots.style import BLUE, GREY, figure, styled
+from alexnet_tf.plots.style import BLUE, GREY, SERIES, figure, styled
 
 if TYPE_CHECKING:
-    from alexnet_tf.trust import Reliability
+    from alexnet_tf.trust import Against, Reliability
 
 
 @styled
@@ -43,6 +43,24 @@ def reliability(diagrams: Mapping[str, Reliability], title: str) -> Figure:
             found.confidence, found.accuracy, s=10 + 300 * found.count / found.count.sum(), color=BLUE, alpha=0.7
         )
         ax.set(xlim=(0, 1.03), ylim=(0, 1.03), xlabel="how sure", ylabel="how often right", title=name)
+    fig.suptitle(title, x=0.01, ha="left", fontsize=12)
+    return fig
+
+
+@styled
+def thresholds(classes: Mapping[str, Against], title: str) -> Figure:
+    """Each class against all others at every threshold: ROC at the left, precision against recall at the right."""
+    fig, (left, right) = figure(12, 4.4, columns=2)
+    for number, (name, found) in enumerate(classes.items()):
+        look = {"color": SERIES[number % len(SERIES)], "linestyle": ["-", "--"][number // len(SERIES) % 2]}
+        left.plot(found.false_alarms, found.found, **look)
+        label = f"{name} {found.area:.3f}, {found.average_precision:.3f}"
+        right.plot(found.recall, found.precision, label=label, **look)
+    left.plot([0, 1], [0, 1], color=GREY, linestyle=":", linewidth=1)
+    left.set(xlabel="false alarms among the others", ylabel="found of the class", title="ROC")
+    right.set(xlabel="recall", ylabel="precision", title="precision and recall", ylim=(0, 1.03))
+    heading = "area under ROC, average precision"
+    right.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=9, title=heading, title_fontsize=9)
     fig.suptitle(title, x=0.01, ha="left", fontsize=12)
     return fig
 
