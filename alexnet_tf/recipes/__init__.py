@@ -22,15 +22,15 @@ def table(name: str, budget: str) -> str:
     """Every field of a recipe at a budget, with its mark and what the budget changed.
 
     >>> print(table("cifar10-bn64", "laptop").splitlines()[1])
-    batch_size          32                given
+    batch_size            32                given
     """
     recipe = get(name)
     before, now = recipe.fields(), recipe.at(budget).fields()
-    lines = [f"{'field':<20}{'value':<18}mark"]
+    lines = [f"{'field':<22}{'value':<18}mark"]
     for field_name in sorted(now):
         mark = recipe.mark(field_name)
         if now[field_name] != before.get(field_name):
             was = before.get(field_name, "the architecture's own")
             mark = f"changed by {budget}; {mark}: {was}" if field_name in before else f"changed by {budget}"
-        lines.append(f"{field_name:<20}{now[field_name]!s:<18}{mark}")
+        lines.append(f"{field_name:<22}{now[field_name]!s:<18}{mark}")
     return "\n".join(lines)
