@@ -7,6 +7,8 @@ there; `deletion` and `randomized` ask whether it means anything.
 
 from __future__ import annotations
 
+import functools
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,6 +21,7 @@ from alexnet_tf.preprocess import Preprocess
 from alexnet_tf.quiet import keras
 
 ops = keras.ops
+VERSION = 2  # of what the maps compute; what was measured by another is measured anew
 Images = NDArray[np.uint8]
 Maps = NDArray[np.float32]
 
@@ -122,11 +125,16 @@ def _enlarged(maps: NDArray[np.floating], size: int) -> NDArray[np.float32]:
     return np.asarray(ops.image.resize(maps[..., None].astype("float32"), (size, size)))[..., 0]
 
 
+def convolutions(network: keras.Sequential) -> list[str]:
+    """The names of the convolutions, in their order."""
+    return [layer.name for layer in network.layers if re.fullmatch(r"conv\d+", layer.name)]
+
+
 def last_large(network: keras.Sequential, side: int = 5) -> str:
     """The last convolution whose maps still have places: at least `side` by `side`, or else the last one."""
-    found = [layer for layer in network.layers if isinstance(layer, keras.layers.Conv2D)]
-    large = [layer for layer in found if layer.output.shape[1] >= side]
-    return (large or found)[-1].name
+    found = convolutions(network)
+    large = [name for name in found if network.get_layer(name).output.shape[1] >= side]
+    return (large or found)[-1]
 
 
 def gradcam(model: keras.Sequential, images: Images, classes: NDArray[np.integer], layer: str | None = None) -> Maps:
@@ -140,10 +148,13 @@ def gradcam(model: keras.Sequential, images: Images, classes: NDArray[np.integer
     return _unit(_enlarged(found, images.shape[1]))
 
 
-def integrated_gradients(
+def contributions(
     model: keras.Sequential, images: Images, classes: NDArray[np.integer], steps: int = 16
-) -> Maps:
-    """Integrated gradients (Sundararajan et al., 2017) from each image's mean colour to the image."""
+) -> NDArray[np.float32]:
+    """Integrated gradients (Sundararajan et al., 2017): what each prepared pixel adds to the class's logit.
+
+    The way goes from each image's mean colour to the image; over all pixels they sum up to what the logit gains.
+    """
     prepare, network = parts(model)
     whole = np.asarray(prepare(images), "float32")
     start = np.broadcast_to(whole.mean(axis=(1, 2), keepdims=True), whole.shape)
@@ -151,7 +162,16 @@ def integrated_gradients(
     for share in (np.arange(steps) + 0.5) / steps:
         on_the_way = ops.convert_to_tensor((start + share * (whole - start)).astype("float32"))
         total += _gradient(_logit(network.layers, classes), on_the_way) / steps
-    return _unit(_enlarged(np.abs((whole - start) * total).sum(axis=-1), images.shape[1]))
+    return ((whole - start) * total).sum(axis=-1)
+
+
+def integrated_gradients(
+    model: keras.Sequential, images: Images, classes: NDArray[np.integer], signed: bool = True
+) -> Maps:
+    """Where the pixels lie that raised the class; unsigned, also those that lowered it."""
+    found = contributions(model, images, classes)
+    found = np.maximum(found, 0) if signed else np.abs(found)
+    return _unit(_enlarged(found, images.shape[1]))
 
 
 def beliefs(model: keras.Sequential, images: Images, classes: NDArray[np.integer], batch: int = 250) -> Maps:
@@ -179,19 +199,21 @@ def shapley(model: keras.Sequential, images: Images, classes: NDArray[np.integer
     """SHAP's partition explainer (Lundberg and Lee, 2017), which sees only pixels in and probabilities out."""
     import shap
 
-    grey = np.broadcast_to(images.mean(axis=(0, 1, 2)), images.shape[1:])
-    masker = shap.maskers.Image(grey, images.shape[1:])
-    explainer = shap.Explainer(
-        lambda pixels: np.asarray(model(np.asarray(pixels).astype("uint8"), training=False)), masker
-    )
-    found = explainer(images, max_evals=evaluations, batch_size=50, silent=True).values
-    own = found[np.arange(len(images)), ..., classes].sum(axis=-1)
+    def ask(pixels: Any) -> NDArray[np.float32]:
+        return np.asarray(model(np.asarray(pixels).astype("uint8"), training=False))
+
+    own = np.zeros(images.shape[:3])
+    for place, image in enumerate(images):  # each with its own grey, or a map would depend on its neighbours
+        masker = shap.maskers.Image(np.broadcast_to(image.mean(axis=(0, 1)), image.shape), image.shape)
+        found = shap.Explainer(ask, masker)(image[None], max_evals=evaluations, batch_size=50, silent=True)
+        own[place] = found.values[0, ..., classes[place]].sum(axis=-1)
     return _unit(np.maximum(own, 0))
 
 
 METHODS: dict[str, Callable[..., Maps]] = {
     "Grad-CAM": gradcam,
     "integrated gradients": integrated_gradients,
+    "the same, unsigned": functools.partial(integrated_gradients, signed=False),
     "occlusion": occlusion,
     "SHAP": shapley,
 }
@@ -239,6 +261,14 @@ def likeness(ours: Maps, theirs: Maps) -> NDArray[np.float64]:
 
     pairs = [(a.ravel(), b.ravel()) for a, b in zip(ours, theirs, strict=True)]
     return np.array([spearmanr(a, b).statistic if a.std() and b.std() else np.nan for a, b in pairs])
+
+
+def forgets(alike: NDArray[np.floating]) -> str:
+    """Whether maps passed the test of `randomized`, given their `likeness` to the newborn network's."""
+    kept = alike[np.isfinite(alike)]
+    if not len(kept):
+        return "says nothing: all maps are blank"
+    return "fails: it hardly depends on what was learned" if kept.mean() > 0.5 else "passes"
 
 
 def deletion(

@@ -41,6 +41,20 @@ def measured(run: Run, name: str, compute: Callable[[Any], Arrays], inputs: Any 
     return arrays
 
 
+def through(run: Run, splits: Splits, image: int = 0, channels: int = 3) -> Arrays:
+    """What the liveliest channels of each convolution make of a test image."""
+    from alexnet_tf import interpret
+    from alexnet_tf.models import transfer
+
+    def compute(model: Any) -> Arrays:
+        names = interpret.convolutions(transfer.parts(model)[1])
+        found = interpret.activations(model, splits.test.pixels[image : image + 1], names)
+        lively = {name: layer[0].std(axis=(0, 1)).argsort()[: -channels - 1 : -1] for name, layer in found.items()}
+        return {name: np.moveaxis(found[name][0][..., lively[name]], -1, 0).astype("float16") for name in names}
+
+    return measured(run, "through", compute, [image, channels])
+
+
 def inside(run: Run, splits: Splits, tested: int = 24, mapped: int = 800) -> Arrays:
     """What `05_inside_alexnet` shows: filters, neighbours, a plane of the test images, maps and their checks."""
     from alexnet_tf import interpret
@@ -78,21 +92,24 @@ def inside(run: Run, splits: Splits, tested: int = 24, mapped: int = 800) -> Arr
             found[f"likeness {name}"] = interpret.likeness(maps, method(newborn, few.pixels, said))
         return found
 
-    return measured(run, "inside", compute, [tested, mapped, list(interpret.METHODS)])
+    return measured(run, "inside", compute, [tested, mapped, list(interpret.METHODS), interpret.VERSION])
 
 
 def corrupted(run: Run, spoilt: Spoilt) -> Arrays:
-    """The accuracy on the images of a split, as they are and under each corruption at each severity."""
+    """The accuracy on the images of a split, as they are and under each corruption at each severity.
+
+    With what was right, image by image, for comparisons in pairs: (kinds, severities, images).
+    """
     from alexnet_tf import corruptions
 
     def compute(model: Any) -> Arrays:
-        def accuracy(images: NDArray[np.uint8]) -> float:
-            return float((model.predict(images, verbose=0).argmax(axis=1) == spoilt.split.labels).mean())
+        def right(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
+            return model.predict(images, verbose=0).argmax(axis=1) == spoilt.split.labels
 
         kinds, severities = list(corruptions.CORRUPTIONS), corruptions.SEVERITIES
-        rates = [[accuracy(spoilt.images[kind, severity]) for severity in severities] for kind in kinds]
-        clean = accuracy(spoilt.split.pixels)
-        return {"kinds": np.array(kinds), "rates": np.array(rates), "clean": np.array(clean)}
+        found = np.array([[right(spoilt.images[kind, severity]) for severity in severities] for kind in kinds])
+        clean = np.array(right(spoilt.split.pixels).mean())
+        return {"kinds": np.array(kinds), "rates": found.mean(axis=2), "right": found, "clean": clean}
 
     strengths = {kind: strength for kind, (_, strength) in corruptions.CORRUPTIONS.items()}
     return measured(run, "corruptions", compute, [len(spoilt.split), strengths])

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from alexnet_tf import interpret, plots
+from alexnet_tf.errors import LabError
 from alexnet_tf.models import transfer
 from alexnet_tf.splits import read_image
 
@@ -27,25 +28,31 @@ def still(model: Any, image: np.ndarray, names: Sequence[str], layer: str | None
     return plots.heat([square], {f"Grad-CAM at {layer}": list(found)}, said)
 
 
-def explore(model: Any, images: Sequence[np.ndarray], names: Sequence[str], layers: Sequence[str]) -> Any:
-    """Choose or upload an image, choose a layer, and see the answer at once.
+def explore(model: Any, images: Sequence[np.ndarray], names: Sequence[str]) -> Any:
+    """Choose or upload an image, choose a convolution, and see the answer at once.
 
     Where ALEXNET_HEADLESS is set, as `make reports` and `make test` do, a still example is drawn instead.
     """
     if os.environ.get("ALEXNET_HEADLESS"):
-        return still(model, images[0], names, layers[-1])
+        return still(model, images[0], names)
     import ipywidgets
     from IPython.display import display
 
+    network = transfer.parts(model)[1]
     which = ipywidgets.Dropdown(options=[(f"image {i}", i) for i in range(len(images))], description="image")
     own = ipywidgets.FileUpload(accept="image/*", description="or your own")
-    where = ipywidgets.Dropdown(options=list(layers), value=layers[-1], description="layer")
+    where = ipywidgets.Dropdown(options=interpret.convolutions(network), value=interpret.last_large(network))
+    where.description = "layer"
     output = ipywidgets.Output()
 
     def draw(_: Any = None) -> None:
-        image = read_image(io.BytesIO(own.value[0]["content"])) if own.value else images[which.value]
         with output:
             output.clear_output(wait=True)
+            try:
+                image = read_image(io.BytesIO(own.value[0]["content"])) if own.value else images[which.value]
+            except (LabError, OSError) as error:
+                print(f"This file can't be read as an image: {error}")
+                return
             display(still(model, image, names, where.value))
             plots.plt.close("all")
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, special
+from scipy import optimize, special, stats
 
 from alexnet_tf.evaluation import LEVEL, Interval
 
@@ -109,12 +109,21 @@ def familiarity(logits: Logits, score: str) -> NDArray[np.float64]:
     return exact.max(axis=1) if score == "largest logit" else special.logsumexp(exact, axis=1)
 
 
-def told_apart(known: NDArray[np.floating], strange: NDArray[np.floating]) -> float:
-    """The area under the ROC curve: how often a known image looks more familiar than a strange one."""
-    from sklearn.metrics import roc_auc_score
+def told_apart(known: NDArray[np.floating], strange: NDArray[np.floating]) -> Interval:
+    """The area under the ROC curve: how often a known image looks more familiar than a strange one.
 
-    truth = np.r_[np.ones(len(known)), np.zeros(len(strange))]
-    return float(roc_auc_score(truth, np.r_[known, strange]))
+    With the interval of DeLong et al. (1988), from how the images of either kind differ in that share.
+    """
+
+    def below(scores: NDArray[np.floating], others: NDArray[np.floating]) -> NDArray[np.float64]:
+        ordered = np.sort(others)
+        return (np.searchsorted(ordered, scores, "left") + np.searchsorted(ordered, scores, "right")) / 2 / len(others)
+
+    known_above, strange_below = below(known, strange), 1 - below(strange, known)
+    area = float(known_above.mean())
+    squared = sum(shares.var(ddof=1) / len(shares) for shares in (known_above, strange_below) if len(shares) > 1)
+    reach = float(stats.norm.ppf((1 + LEVEL) / 2) * np.sqrt(squared))
+    return Interval(area, max(area - reach, 0.0), min(area + reach, 1.0), 1)
 
 
 @dataclass(frozen=True)

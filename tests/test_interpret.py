@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from alexnet_tf import interpret, models
+from alexnet_tf import interpret, models, paintbox, predict
 from alexnet_tf.errors import LabError, UsageError
 from alexnet_tf.models import transfer
 from alexnet_tf.preprocess import Preprocess
@@ -38,7 +38,7 @@ def test_the_spotlight_sees_its_corner_only(lit):
     np.testing.assert_allclose(interpret.beliefs(model, elsewhere, classes), whole, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["integrated gradients", "occlusion", "SHAP"])
+@pytest.mark.parametrize("name", ["integrated gradients", "the same, unsigned", "occlusion", "SHAP"])
 def test_a_known_reason_is_found(lit, name):
     found = interpret.METHODS[name](*lit)
     assert found.shape == (4, 32, 32)
@@ -77,6 +77,52 @@ def test_gradcam_is_the_papers_formula(small):
             )
 
 
+def test_contributions_sum_up_to_what_the_logit_gains(released):
+    model, pictures, said = released
+    prepare, network = transfer.parts(model)
+    ready = np.asarray(prepare(pictures))
+    grey = np.broadcast_to(ready.mean(axis=(1, 2), keepdims=True), ready.shape)
+    gained = [np.asarray(network(x))[np.arange(len(said)), said] for x in (ready, grey)]
+    found = interpret.contributions(model, pictures, said, steps=64).sum(axis=(1, 2))
+    np.testing.assert_allclose(found, gained[0] - gained[1], atol=0.3, rtol=0.05)
+
+
+@pytest.fixture(scope="module")
+def released():
+    """The network that came with the checkout, twelve drawn pictures, and what it calls them."""
+    model = predict.load(predict.find_model("cifar10")[0])
+    pictures, _ = paintbox.draw(paintbox.OBJECTS, 12, 32, seed=4)
+    return model, pictures, np.asarray(model(pictures)).argmax(axis=1)
+
+
+@pytest.mark.parametrize("name", [name for name in interpret.METHODS if name != "the same, unsigned"])
+def test_what_was_learned_decides_where_a_map_looks(released, name):
+    """And its brightest pixels are worth more than random ones; not so Grad-CAM's, which are few and large."""
+    model, pictures, said = released
+    method = interpret.METHODS[name]
+    maps = method(model, pictures, said)
+    alike = interpret.likeness(maps, method(interpret.randomized(model), pictures, said))
+    assert interpret.forgets(alike) == "passes"
+    chance = np.random.default_rng(0).random(maps.shape).astype("float32")
+    by_map, by_chance = (interpret.deletion(model, pictures, said, one).mean() for one in (maps, chance))
+    assert by_map < by_chance or name == "Grad-CAM"
+
+
+@pytest.mark.parametrize("name", interpret.METHODS)
+def test_a_map_depends_on_its_own_image_alone(released, name):
+    model, pictures, said = released
+    method = interpret.METHODS[name]
+    np.testing.assert_allclose(
+        method(model, pictures[:3], said[:3])[1], method(model, pictures[1:2], said[1:2])[0], atol=1e-3
+    )
+
+
+def test_blank_maps_pass_nothing():
+    assert interpret.forgets(np.array([np.nan, np.nan])) == "says nothing: all maps are blank"
+    assert interpret.forgets(np.array([0.9, np.nan])).startswith("fails")
+    assert interpret.forgets(np.array([0.1, -0.2])) == "passes"
+
+
 def test_deletion_falls_faster_for_a_true_map(lit):
     model, pictures, classes = lit
     pictures = pictures.copy()
@@ -108,6 +154,8 @@ def test_gradcam_looks_where_maps_still_have_places(small):
     _, network = transfer.parts(small)
     assert interpret.last_large(network) == "conv2"  # 7 x 7; later ones have 2 x 2
     assert interpret.last_large(network, side=100) == "conv5"
+    assert interpret.convolutions(network) == [f"conv{number}" for number in range(1, 6)]
+    assert interpret.convolutions(models.build("alexnet-32", without=1)) == ["conv2", "conv3", "conv4", "conv5"]
 
 
 def test_filters_embeddings_and_neighbours(small):

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from alexnet_tf import corruptions, datasets, evaluation, measurements, predict, runs, training
+from alexnet_tf import corruptions, datasets, evaluation, interpret, measurements, predict, runs, training
 from alexnet_tf.__main__ import main
 from alexnet_tf.errors import LabError
 from alexnet_tf.models import transfer
@@ -58,6 +58,7 @@ def test_corruptions_strangers_and_twins(trained):
     answers = run.outputs["test_logits"][:40].argmax(axis=1)
     assert float(found["clean"]) == pytest.approx((answers == splits.test.labels).mean(), abs=0.03)
     assert found["rates"].shape == (9, 5)
+    np.testing.assert_allclose(found["right"].mean(axis=2), found["rates"])
     logits = measurements.strangers(run, {"noise": np.zeros((3, 20, 20, 3), "uint8")})["noise"]
     assert logits.shape == (3, 10)
     five = splits.train.take(np.arange(5))
@@ -127,10 +128,24 @@ def test_ten_crops_need_a_margin(trained):
         measurements.ten_crops(trained[0])
 
 
+def test_an_image_through_the_layers(trained):
+    run, splits = trained
+    found = measurements.through(run, splits, image=7)
+    assert {name: maps.shape for name, maps in found.items()} == {
+        "conv1": (3, 14, 14), "conv2": (3, 7, 7), "conv3": (3, 2, 2), "conv4": (3, 2, 2), "conv5": (3, 2, 2)
+    }  # fmt: skip
+    whole = interpret.activations(predict.load(run.weights), splits.test.pixels[7:8], ["conv2"])["conv2"][0]
+    np.testing.assert_allclose(found["conv2"][0].std(), whole.std(axis=(0, 1)).max(), rtol=1e-2)
+    assert not np.array_equal(found["conv1"], measurements.through(run, splits, image=8)["conv1"])
+
+
 def test_inside_is_whole_and_small(trained):
     run, splits = trained
     found = measurements.inside(run, splits, tested=3, mapped=40)
     assert found["plane"].shape == (40, 2)
     assert found["near_by_features"].shape == (8, 5)
     assert found["deletion SHAP"].shape == found["deletion random"].shape == (3, 11)
+    model = predict.load(run.weights)
+    strongest = interpret.activations(model, splits.test.pixels[:40], ["conv5"])["conv5"].max(axis=(1, 2))
+    assert found["exciting"][0, 0] == strongest[:, found["units"][0]].argmax()
     assert (run.path / "measurements" / "inside.npz").stat().st_size < 400_000

@@ -112,6 +112,7 @@ KNOBS: dict[str, tuple[Variant, ...]] = {
         ("batch-32", {"batch_size": 32, "learning_rate": 0.005}, SAME),
         ("batch-512", {"batch_size": 512, "learning_rate": 0.08}, SAME),
     ),
+    "standardization": (("per-image", {"standardize": "per_image"}, SAME),),
     "image size": (
         ("size-20", {"crop_from": 23, "image_size": 20}, SAME),
         ("size-40", {"crop_from": 46, "image_size": 40, "augment.crop": 3}, 3_172_554),
