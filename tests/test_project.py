@@ -87,7 +87,7 @@ ALLOWED = {
     "export": {"bench", "datasets", "evaluation", "predict", "provenance", "runs", "splits"},
     "pictures": {"models", "plots", "printed", "runs", "verdicts"},
     "site": {"claims", "plots", "provenance", "recipes", "reports", "runs", "verdicts"},
-    "upload": {"datasets", "provenance", "recipes", "reports", "runs"},
+    "upload": {"claims", "datasets", "provenance", "recipes", "reports", "runs"},
     "errors": set(),
     "quiet": set(),
 }
