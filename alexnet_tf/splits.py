@@ -20,7 +20,7 @@ READ_WHOLE = 100_000  # files: of more than these a fingerprint takes names and 
 
 
 def read_image(path: str | Path | io.BytesIO) -> NDArray[np.uint8]:
-    """An image file as upright RGB pixels, whatever its mode."""
+    """An image file as upright RGB pixels, whatever its mode; what is transparent shows white behind it."""
     from PIL import Image, ImageOps
 
     try:
@@ -28,6 +28,9 @@ def read_image(path: str | Path | io.BytesIO) -> NDArray[np.uint8]:
             upright = ImageOps.exif_transpose(image)
             if upright.mode.startswith("I"):  # 16 bits a pixel: PIL would cut, not scale
                 upright = Image.fromarray((np.asarray(upright) / 257).clip(0, 255).astype("uint8"))
+            if upright.has_transparency_data:
+                upright = upright.convert("RGBA")
+                upright = Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright)
             return np.asarray(upright.convert("RGB"))
     except FileNotFoundError as error:
         raise LabError(f"There is no image {path}: check the path.") from error
