@@ -58,7 +58,7 @@ ALLOWED = {
     "finetune": {"datasets", "evaluation", "growth", "models", "plots", "predict", "recipes", "runs", "training"},
     "plots": {"evaluation", "trust", "verdicts"},
     "predict": {"folders", "layers", "preprocess", "recipes", "runs", "splits"},
-    "released": {"evaluation", "predict", "recipes", "runs"},
+    "released": {"datasets", "evaluation", "export", "predict", "recipes", "runs"},
     "interpret": {"models", "preprocess"},
     "trust": {"evaluation"},
     "corruptions": {"preprocess", "splits"},
