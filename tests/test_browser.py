@@ -7,22 +7,28 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import unquote
 
 import nbformat
 import pytest
+from PIL import Image
 
 from alexnet_tf import reports, site
 
 CHROMIUM = shutil.which("chromium")
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]  # fmt: skip
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="there is no chromium here: apt-get install chromium")
+# Where tests are run for others (CI=true) a browser that could be had must be there; .ci/run says where none could.
+MUST = os.environ.get("CI") == "true" and not os.environ.get("ALEXNET_NO_CHROMIUM")
+pytestmark = pytest.mark.skipif(not CHROMIUM and not MUST, reason="there is no chromium here: apt-get install chromium")
+SHOTS = os.environ.get("ALEXNET_SCREENSHOTS")  # a folder for pictures of what is tested, for a person to look at
 
 
 @pytest.fixture(scope="module")
 def browser():
     from playwright.sync_api import sync_playwright
 
+    assert CHROMIUM, "CI=true asks for a browser: apt-get install chromium, or set ALEXNET_NO_CHROMIUM=1"
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
         yield chromium
@@ -35,32 +41,73 @@ def first_page(tmp_path_factory):
 
 
 LOOK = "Promise.all([...document.images].map(image => { image.loading = 'eager'; return image.decode(); }))"
+LINKS = "[...document.querySelectorAll('a[href]')].map(link => link.href)"
+
+
+def shoot(page, name):
+    """Keep a picture of a page where somebody wants to look at it."""
+    if SHOTS:
+        Path(SHOTS).mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=f"{SHOTS}/{name}.png", full_page=page.evaluate("document.body.scrollHeight") < 12_000)
+
+
+def pages_of(first_page):
+    return sorted(first_page.parent.rglob("*.html"))
 
 
 @pytest.mark.parametrize("width", [360, 1280])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_site_fits_the_screen_and_says_nothing_on_the_console(browser, first_page, width, scheme):
+def test_every_page_fits_the_screen_and_says_nothing_on_the_console(browser, first_page, width, scheme):
     page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
     said = []
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
-    names = [path.relative_to(first_page.parent) for path in first_page.parent.rglob("*.html")]
-    for name in [Path("index.html"), *sorted(names)[:3], sorted(names)[-1]]:
-        page.goto((first_page.parent / name).as_uri())
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+    for path in pages_of(first_page):
+        page.goto(path.as_uri())
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, path.name
         page.evaluate(LOOK)  # raises where a picture is broken
+        shoot(page, f"{path.stem}-{width}-{scheme}")
     page.close()
     assert not said
 
 
+def test_every_link_into_a_page_leads_to_a_place_on_it(browser, first_page):
+    page, wanted = browser.new_page(), {}
+    for path in pages_of(first_page):
+        page.goto(path.as_uri())
+        for link in page.evaluate(LINKS):
+            target, _, fragment = link.partition("#")
+            if fragment:
+                wanted.setdefault(target, set()).add(fragment)
+    assert wanted
+    for target, fragments in wanted.items():
+        page.goto(target)
+        there = set(page.evaluate("[...document.querySelectorAll('[id]')].map(part => part.id)"))
+        lost = [fragment for fragment in fragments if not {fragment, unquote(fragment)} & there]  # as browsers look
+        assert not lost, target
+    page.close()
+
+
 def test_a_reader_gets_from_the_scorecard_to_the_runs_and_to_a_larger_picture(browser, first_page):
-    page = browser.new_page()
+    page = browser.new_page(viewport={"width": 360, "height": 800})
     page.goto(first_page.as_uri())
     page.click("tbody a >> nth=0")
     assert "Its trainings" in page.inner_text("main")
-    page.goto(first_page.as_uri())
-    page.click("figure a")
-    assert page.url.endswith(".png")
+    chapter = next(path for path in pages_of(first_page) if re.search(r'class="output".*href="runs/', path.read_text()))
+    for start in first_page, chapter:
+        page.goto(start.as_uri())
+        page.evaluate(LOOK)
+        shown = page.eval_on_selector("figure img", "image => image.clientWidth")
+        assert shown <= 360
+        page.click("figure a")
+        assert page.url.endswith(".png")
+        assert page.evaluate("document.images[0].naturalWidth") > shown
+    page.goto(chapter.as_uri())
+    page.click("pre.output a >> nth=0")
+    assert "Its trainings" in page.inner_text("main")
+    page.goto(chapter.as_uri())
+    page.click("h2#runs + ul a >> nth=0")
+    assert "Its trainings" in page.inner_text("main")
     page.close()
 
 
@@ -140,7 +187,48 @@ def test_a_notebook_runs_to_its_end_in_jupyterlab_and_the_panel_answers(browser,
             break
     assert (done, wrong) == (True, [])
     assert page.locator(".jp-RenderedImage img").count() > 5
-    shown = page.locator(".jp-OutputArea .jupyter-widgets img")
-    before = shown.first.get_attribute("src")
-    page.locator(".jupyter-widgets select").last.select_option(index=1)
-    page.wait_for_function("([old]) => ![...document.images].some(image => image.src === old)", arg=[before])
+    the_panel_answers(page, tmp_path)
+    page.close()
+
+
+PANEL = ".jp-OutputArea .jupyter-widgets"
+
+
+def the_panel_answers(page, tmp_path):
+    """Another layer and a picture of the reader's own are shown in the panel, and a wrong file is told there."""
+
+    def shown():
+        return page.locator(f"{PANEL} img").last.get_attribute("src")
+
+    def changed(before):
+        page.wait_for_function(
+            "([where, old]) => { const all = document.querySelectorAll(where + ' img');"
+            " return all.length && all[all.length - 1].src !== old; }",
+            arg=[PANEL, before],
+        )
+        page.wait_for_function("where => [...document.querySelectorAll(where + ' img')].at(-1).naturalWidth", arg=PANEL)
+        assert "Traceback" not in page.inner_text(f"{PANEL} >> nth=0")
+        assert page.locator(f"{PANEL} [data-mime-type*=stderr]").count() == 0
+        return shown()
+
+    layers = page.locator(f"{PANEL} select").last
+    page.locator(PANEL).first.scroll_into_view_if_needed()
+    names = layers.locator("option").all_text_contents()
+    assert [name[:4] for name in names] == ["conv"] * len(names)
+    layer = names[0]
+    before = shown()
+    layers.select_option(label=layer)
+    at_layer = changed(before)
+    described = page.locator(f"{PANEL} img").last.evaluate("image => image.alt") + page.inner_text(f"{PANEL} >> nth=0")
+    assert f"Grad-CAM at {layer}" in described
+    shoot(page, "panel-layer")
+    Image.new("RGB", (60, 40), (200, 30, 30)).save(tmp_path / "own.png")
+    (tmp_path / "words.txt").write_text("no picture")
+    upload = page.locator(f"{PANEL} input[type=file]")
+    upload.set_input_files(str(tmp_path / "own.png"))
+    changed(at_layer)
+    shoot(page, "panel-upload")
+    upload.set_input_files(str(tmp_path / "words.txt"))
+    page.wait_for_selector(f"{PANEL} >> text=This file can't be read as an image")
+    assert "Traceback" not in page.inner_text(f"{PANEL} >> nth=0")
+    shoot(page, "panel-refusal")

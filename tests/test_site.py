@@ -68,6 +68,12 @@ def test_pictures_without_words_are_told_apart_by_their_section():
     assert words == ["Filters: a picture", "curves", "Filters: a picture (2)", "curves (2)"]
 
 
+def test_what_a_cell_prints_piece_by_piece_is_one_output():
+    pieces = [nbformat.v4.new_output("stream", name="stdout", text=text) for text in ("a\n", "b\n", "c\n")]
+    pieces.insert(2, nbformat.v4.new_output("display_data", data={"text/plain": "x"}))
+    assert [output.get("text", "-") for output in site._joined(pieces)] == ["a\nb\n", "-", "c\n"]
+
+
 def test_executed_chapters_lead_to_the_runs_behind_them(pages):
     executed = [chapter for chapter in site.chapters() if chapter.budget]
     assert executed

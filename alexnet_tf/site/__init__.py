@@ -7,6 +7,7 @@ it was executed at the largest budget that is committed, else as the notebook st
 from __future__ import annotations
 
 import base64
+import itertools
 import re
 import shutil
 from collections import Counter
@@ -154,9 +155,9 @@ def _parts(pages: _Pages, chapter: Chapter, notebook: Any, places: Sequence[Plac
             continue
         code = cell.source.replace("# NBVAL_CHECK_OUTPUT\n", "")
         yield {"kind": "code", "html": Markup(highlight(code)), "short": code.count("\n") < SHORT}  # noqa: S704
-        for count, output in enumerate(cell.get("outputs", [])):
+        for count, output in enumerate(_joined(cell.get("outputs", []))):
             data = output.get("data", {})
-            if output.output_type == "stream" and output.name == "stdout":
+            if _prints(output):
                 yield {"kind": "output", "html": linked(output.text.rstrip(), places)}
             elif "image/png" in data:
                 words = _described(str(data.get("text/plain", "")), heading, described)
@@ -164,6 +165,20 @@ def _parts(pages: _Pages, chapter: Chapter, notebook: Any, places: Sequence[Plac
                 yield {"kind": "picture", "file": pages.save(file, base64.b64decode(data["image/png"])), "text": words}
             elif "text/plain" in data:
                 yield {"kind": "output", "html": linked(data["text/plain"], places)}
+
+
+def _prints(output: Any) -> bool:
+    return output.output_type == "stream" and output.name == "stdout"
+
+
+def _joined(outputs: Sequence[Any]) -> Iterator[Any]:
+    """The outputs of a cell; what it printed piece by piece, as kernels send it, is one."""
+    for printed, some in itertools.groupby(outputs, _prints):
+        if printed:
+            text = "".join(output.text for output in some)
+            yield nbformat.v4.new_output("stream", name="stdout", text=text)
+        else:
+            yield from some
 
 
 def _described(shown: str, heading: str, before: Counter[str]) -> str:
