@@ -1,5 +1,6 @@
 """What a reader sees in a browser: the site on a phone and on a desk, and a notebook in JupyterLab."""
 
+import json
 import os
 import re
 import shutil
@@ -114,14 +115,22 @@ def test_a_reader_gets_from_the_scorecard_to_the_runs_and_to_a_larger_picture(br
 ROOT = Path(__file__).resolve().parent.parent
 
 
+SETTINGS = {
+    # Every cell in the page, not only those in view; no question which kernel.
+    "@jupyterlab/notebook-extension/tracker": '{"windowingMode": "none", "autoStartDefaultKernel": true}',
+    # What widgets show is saved with the notebook, so that it can be read.
+    "@jupyter-widgets/jupyterlab-manager/plugin": '{"saveState": true}',
+}
+
+
 @pytest.fixture
 def lab(tmp_path):
     """JupyterLab on a copy of the notebooks, on a free port of this machine and with nothing of the user's."""
     shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks")
-    settings = tmp_path / "lab" / "user-settings" / "@jupyterlab" / "notebook-extension" / "tracker.jupyterlab-settings"
-    settings.parent.mkdir(parents=True)
-    # Every cell in the page, not only those in view; no question which kernel.
-    settings.write_text('{"windowingMode": "none", "autoStartDefaultKernel": true}')
+    for name, setting in SETTINGS.items():
+        file = tmp_path / "lab" / "user-settings" / f"{name}.jupyterlab-settings"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(setting)
     folders = ("HOME", "JUPYTER_CONFIG_DIR", "ALEXNET_CACHE")
     own = {**os.environ, **dict.fromkeys(folders, str(tmp_path)), "PYTHONPATH": str(ROOT)}
     own.pop("ALEXNET_HEADLESS", None)
@@ -144,6 +153,13 @@ def lab(tmp_path):
 
 
 IDLE = "#jp-main-statusbar >> text=/ipykernel.*Idle/"
+
+
+def saved(page, lab):
+    """The notebook as it is now, once saved; None while it is being written."""
+    page.keyboard.press("Control+s")
+    found = page.request.get(f"{lab.removesuffix('/lab')}/api/contents/05_inside_alexnet.ipynb?token=lab")
+    return found.json()["content"] if found.ok else None
 
 
 def executed(saved):
@@ -180,55 +196,58 @@ def test_a_notebook_runs_to_its_end_in_jupyterlab_and_the_panel_answers(browser,
     page.click(".lm-Menu-itemLabel:text-is('Run All Cells')")
     for _ in range(200):
         page.wait_for_timeout(3_000)
-        page.keyboard.press("Control+s")
-        saved = page.request.get(f"{lab.removesuffix('/lab')}/api/contents/{notebook.name}?token=lab")
-        done, wrong = executed(saved.json()["content"]) if saved.ok else (False, [])  # not ok: being written
+        found = saved(page, lab)
+        done, wrong = executed(found) if found else (False, [])
         if done or wrong:
             break
     assert (done, wrong) == (True, [])
     assert page.locator(".jp-RenderedImage img").count() > 5
-    the_panel_answers(page, tmp_path)
+    the_panel_answers(page, lab, tmp_path)
     page.close()
 
 
 PANEL = ".jp-OutputArea .jupyter-widgets"
 
 
-def the_panel_answers(page, tmp_path):
+def the_panel_answers(page, lab, tmp_path):
     """Another layer and a picture of the reader's own are shown in the panel, and a wrong file is told there."""
+    pictures = page.locator(f"{PANEL} img")
 
-    def shown():
-        return page.locator(f"{PANEL} img").last.get_attribute("src")
-
-    def changed(before):
+    def changed(before, caption):
+        """Wait for another picture in the panel and for its caption among what the notebook keeps of widgets."""
         page.wait_for_function(
-            "([where, old]) => { const all = document.querySelectorAll(where + ' img');"
-            " return all.length && all[all.length - 1].src !== old; }",
+            "([where, old]) => { const last = [...document.querySelectorAll(where + ' img')].at(-1);"
+            " return last && last.src !== old && last.naturalWidth > 0; }",
             arg=[PANEL, before],
         )
-        page.wait_for_function("where => [...document.querySelectorAll(where + ' img')].at(-1).naturalWidth", arg=PANEL)
-        assert "Traceback" not in page.inner_text(f"{PANEL} >> nth=0")
-        assert page.locator(f"{PANEL} [data-mime-type*=stderr]").count() == 0
-        return shown()
+        for _ in range(20):
+            page.wait_for_timeout(500)
+            if caption in (kept := json.dumps((saved(page, lab) or {}).get("metadata", {}).get("widgets", {}))):
+                break
+        assert caption in kept
+        no_traceback()
+        return pictures.last.get_attribute("src")
 
-    layers = page.locator(f"{PANEL} select").last
+    def no_traceback():
+        assert "Traceback" not in page.inner_text(f"{PANEL} >> nth=0")
+        assert page.locator(f"{PANEL} [data-mime-type*=stderr], {PANEL} [data-mime-type*=error]").count() == 0
+
     page.locator(PANEL).first.scroll_into_view_if_needed()
+    layers = page.locator(f"{PANEL} select").last
     names = layers.locator("option").all_text_contents()
-    assert [name[:4] for name in names] == ["conv"] * len(names)
-    layer = names[0]
-    before = shown()
-    layers.select_option(label=layer)
-    at_layer = changed(before)
-    described = page.locator(f"{PANEL} img").last.evaluate("image => image.alt") + page.inner_text(f"{PANEL} >> nth=0")
-    assert f"Grad-CAM at {layer}" in described
-    shoot(page, "panel-layer")
+    assert names == [f"conv{number}" for number in range(1, 6)]  # all that the network has
+    for name in names[0], names[2]:
+        before = pictures.last.get_attribute("src")
+        layers.select_option(label=name)
+        at_layer = changed(before, f"Grad-CAM at {name}")
+        shoot(page, f"panel-{name}")
     Image.new("RGB", (60, 40), (200, 30, 30)).save(tmp_path / "own.png")
     (tmp_path / "words.txt").write_text("no picture")
     upload = page.locator(f"{PANEL} input[type=file]")
     upload.set_input_files(str(tmp_path / "own.png"))
-    changed(at_layer)
+    changed(at_layer, f"Grad-CAM at {names[2]}")
     shoot(page, "panel-upload")
     upload.set_input_files(str(tmp_path / "words.txt"))
     page.wait_for_selector(f"{PANEL} >> text=This file can't be read as an image")
-    assert "Traceback" not in page.inner_text(f"{PANEL} >> nth=0")
+    no_traceback()
     shoot(page, "panel-refusal")

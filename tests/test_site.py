@@ -66,6 +66,7 @@ def test_pictures_without_words_are_told_apart_by_their_section():
     ]
     words = [site._described(text, "Filters", before) for text in shown]
     assert words == ["Filters: a picture", "curves", "Filters: a picture (2)", "curves (2)"]
+    assert site._described("Figure: Six; cat; cat; dog; cat", "", before) == "Six; cat (2 times); dog; cat"
 
 
 def test_what_a_cell_prints_piece_by_piece_is_one_output():

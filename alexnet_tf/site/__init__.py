@@ -183,7 +183,12 @@ def _joined(outputs: Sequence[Any]) -> Iterator[Any]:
 
 def _described(shown: str, heading: str, before: Counter[str]) -> str:
     """What a picture shows, in words that no other picture of its page has: its own, else its section's heading."""
-    words = shown.removeprefix("Figure: ") if shown.startswith("Figure: ") else f"{heading}: a picture"
+    words = f"{heading}: a picture"
+    if shown.startswith("Figure: "):
+        parts = [
+            (part, len(list(same))) for part, same in itertools.groupby(shown.removeprefix("Figure: ").split("; "))
+        ]
+        words = "; ".join(part if count == 1 else f"{part} ({count} times)" for part, count in parts)
     before[words] += 1
     return words if before[words] == 1 else f"{words} ({before[words]})"
 
