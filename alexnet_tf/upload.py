@@ -86,11 +86,13 @@ def add_missing() -> None:
 
 
 def unpack(content: str) -> None:
-    """Put the runs that a notebook carries where committed ones lie; a checkout has its own."""
+    """Put the runs that a notebook carries where committed ones lie; a checkout has its own, and so may a reader."""
     if (runs.home() / "pyproject.toml").exists() or not content:
         return
+    store = runs.store_for("paper")
     with zipfile.ZipFile(io.BytesIO(base64.b64decode(content))) as packed:
-        packed.extractall(runs.store_for("paper"))
+        there = {name for name in packed.namelist() if (store / name).with_name("record.json").exists()}
+        packed.extractall(store, [name for name in packed.namelist() if name not in there])
 
 
 def speed(seconds: float = 1.0) -> float:

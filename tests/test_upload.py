@@ -145,6 +145,9 @@ def test_carried_runs_give_the_verdicts_of_whole_ones(monkeypatch, tmp_path):
     assert {row.verdict for row in verdicts.scorecard(runs.store_for("paper"))} == {"not run"}
     upload.unpack(carried)
     assert verdicts.scorecard(runs.store_for("paper")) == whole
+    (tmp_path / "reports" / "runs" / "zeng-aug" / "paper" / "seed-0" / "record.json").write_text("a reader's own")
+    upload.unpack(carried)
+    assert next((tmp_path / "reports").rglob("zeng-aug/*/*/record.json")).read_text() == "a reader's own"
     shutil.rmtree(tmp_path / "reports")
     (tmp_path / "pyproject.toml").touch()  # a checkout has its own
     upload.unpack(carried)
