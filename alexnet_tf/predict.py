@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import glob
+import inspect
 import json
 import sys
+import tempfile
 import zipfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -105,6 +107,26 @@ def _refuse_code(path: Path) -> None:
             raise ValueError(f"it asks for a {part['class_name']}")
 
 
+NEWER = "quantization_config"  # what newer layers are asked about; those of Keras 3.10 refuse the very question
+
+
+def _for_older(path: Path, folder: str) -> Path:
+    """A copy of a saved network without that question, where its answer was none."""
+    copy = Path(folder) / "model.keras"
+    with zipfile.ZipFile(path) as file, zipfile.ZipFile(copy, "w") as written:
+        for part in file.namelist():
+            content = file.read(part)
+            if part == "config.json":
+                plain = json.loads(content, object_hook=_without_newer)
+                content = json.dumps(plain).encode()
+            written.writestr(part, content)
+    return copy
+
+
+def _without_newer(part: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in part.items() if key != NEWER or value is not None}
+
+
 def load(path: Path) -> Any:
     """A saved network for use: uint8 images of any size in, probabilities out; code that it holds is not run."""
     import alexnet_tf.layers
@@ -113,7 +135,10 @@ def load(path: Path) -> Any:
 
     try:
         _refuse_code(path)
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
+        if NEWER in inspect.signature(keras.layers.Dense).parameters:
+            return keras.saving.load_model(path, compile=False, safe_mode=True)
+        with tempfile.TemporaryDirectory() as folder:
+            return keras.saving.load_model(_for_older(path, folder), compile=False, safe_mode=True)
     except Exception as error:  # whatever a damaged or hostile file makes Keras raise
         raise LabError(f"{path} is no model that this version can read: is it a whole .keras file?") from error
 

@@ -156,8 +156,9 @@ IDLE = "#jp-main-statusbar >> text=/ipykernel.*Idle/"
 
 
 def saved(page, lab):
-    """The notebook as it is now, once saved; None while it is being written."""
+    """The notebook as it is now, saved; None while it is being written."""
     page.keyboard.press("Control+s")
+    page.wait_for_timeout(2_000)  # a second save during the first would be refused
     found = page.request.get(f"{lab.removesuffix('/lab')}/api/contents/05_inside_alexnet.ipynb?token=lab")
     return found.json()["content"] if found.ok else None
 
@@ -195,7 +196,7 @@ def test_a_notebook_runs_to_its_end_in_jupyterlab_and_the_panel_answers(browser,
     page.click(".lm-MenuBar-itemLabel:text-is('Run')")
     page.click(".lm-Menu-itemLabel:text-is('Run All Cells')")
     for _ in range(200):
-        page.wait_for_timeout(3_000)
+        page.wait_for_timeout(1_000)
         found = saved(page, lab)
         done, wrong = executed(found) if found else (False, [])
         if done or wrong:
@@ -220,8 +221,7 @@ def the_panel_answers(page, lab, tmp_path):
             " return last && last.src !== old && last.naturalWidth > 0; }",
             arg=[PANEL, before],
         )
-        for _ in range(20):
-            page.wait_for_timeout(500)
+        for _ in range(10):
             if caption in (kept := json.dumps((saved(page, lab) or {}).get("metadata", {}).get("widgets", {}))):
                 break
         assert caption in kept
@@ -231,6 +231,11 @@ def the_panel_answers(page, lab, tmp_path):
     def no_traceback():
         assert "Traceback" not in page.inner_text(f"{PANEL} >> nth=0")
         assert page.locator(f"{PANEL} [data-mime-type*=stderr], {PANEL} [data-mime-type*=error]").count() == 0
+
+    def upload(file):
+        with page.expect_file_chooser() as chooser:  # the button's field for files is not on the page
+            page.click(f"{PANEL} button.widget-upload, {PANEL} button:has-text('or your own')")
+        chooser.value.set_files(str(file))
 
     page.locator(PANEL).first.scroll_into_view_if_needed()
     layers = page.locator(f"{PANEL} select").last
@@ -243,11 +248,10 @@ def the_panel_answers(page, lab, tmp_path):
         shoot(page, f"panel-{name}")
     Image.new("RGB", (60, 40), (200, 30, 30)).save(tmp_path / "own.png")
     (tmp_path / "words.txt").write_text("no picture")
-    upload = page.locator(f"{PANEL} input[type=file]")
-    upload.set_input_files(str(tmp_path / "own.png"))
+    upload(tmp_path / "own.png")
     changed(at_layer, f"Grad-CAM at {names[2]}")
     shoot(page, "panel-upload")
-    upload.set_input_files(str(tmp_path / "words.txt"))
+    upload(tmp_path / "words.txt")
     page.wait_for_selector(f"{PANEL} >> text=This file can't be read as an image")
     no_traceback()
     shoot(page, "panel-refusal")
