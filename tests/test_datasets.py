@@ -357,6 +357,8 @@ def test_what_is_no_image_is_told(tmp_path):
         read_image(tmp_path / "x.jpg")
     with pytest.raises(LabError, match="There is no image"):
         read_image(tmp_path / "y.jpg")
+    with pytest.raises(LabError, match=r"^What was uploaded can't be read as an image"):
+        read_image(io.BytesIO(b"no image"))
 
 
 @pytest.mark.data
