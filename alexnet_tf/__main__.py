@@ -12,6 +12,7 @@ from alexnet_tf import __version__, commands
 from alexnet_tf.recipe import BUDGETS, PROTOCOLS
 
 MODELS = "a released model (cifar10), a run or a .keras file (default: cifar10; with --runs its newest)"
+NAMED = "a path, RECIPE[/BUDGET[/SEED]], or a released model (cifar10)"
 
 SPACE = "bounds, or KEY=A,B,C; repeat it for several fields (default: rate, weight decay, dropout)"
 
@@ -75,7 +76,7 @@ def parser() -> argparse.ArgumentParser:
         stores(sub)
         as_json(sub)
     evaluate = command("evaluate", commands.do_evaluate, "measure a finished run")
-    evaluate.add_argument("run", metavar="RUN", help="a path, or RECIPE[/BUDGET[/SEED]]")
+    evaluate.add_argument("run", metavar="RUN", help=NAMED)
     evaluate.add_argument("--ten-crop", action="store_true", help="also the average over ten crops of each test image")
     stores(evaluate)
     compare = command("compare", commands.do_compare, "the difference of two runs, paired over the test images")
@@ -87,7 +88,7 @@ def parser() -> argparse.ArgumentParser:
     board.add_argument("--to", type=Path, required=True, metavar="DIR", help="folder for the event files")
     stores(board)
     export = command("export", commands.do_export, "write a run for other runtimes, and compare each with Keras")
-    export.add_argument("run", metavar="RUN", help="a path, or RECIPE[/BUDGET[/SEED]]")
+    export.add_argument("run", metavar="RUN", help=NAMED)
     export.add_argument("--to", type=Path, metavar="FOLDER", help="where to write (default: beside the weights)")
     export.add_argument(
         "--formats", default=",".join(commands.EXPORTS), metavar="NAME,…", help="default: all, %(default)s"

@@ -179,10 +179,9 @@ def do_runs(args: argparse.Namespace) -> None:
 
 
 def do_evaluate(args: argparse.Namespace) -> None:
-    from alexnet_tf import evaluation
-    from alexnet_tf.runs import find
+    from alexnet_tf import evaluation, released
 
-    run = find(args.run, args.runs)
+    run = released.find(args.run, args.runs)
     print(f"using {run}", file=sys.stderr)
     outputs, record = run.outputs, run.record
     print(f"{run}: test accuracy {evaluation.accuracy_interval([run])}, protocol {record['protocol']}")
@@ -231,14 +230,15 @@ def do_tensorboard(args: argparse.Namespace) -> None:
 
 
 def do_export(args: argparse.Namespace) -> None:
-    from alexnet_tf import export
-    from alexnet_tf.runs import find
+    from alexnet_tf import export, released, runs
 
     formats = export.chosen(args.formats)
-    run = find(args.run, args.runs, having_weights=True)
+    run = released.find(args.run, args.runs, having_weights=True)
     print(f"using {run}", file=sys.stderr)
-    folder = args.to or run.scratch / "export"
+    own = isinstance(run, released.Released)
+    folder = args.to or (runs.cache() / "exported" / str(run) if own else run.scratch / "export")
     found = export.make(run, formats, folder, args.images or export.IMAGES)
+    (released.exported if own else export.keep)(run, found)
     rows = export.table(found)
     print(_table(rows, list(rows[0])))
     print(f"{found['images']} test images; differences of accuracy paired over them, with 95 % intervals.")

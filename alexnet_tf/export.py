@@ -202,7 +202,7 @@ def chosen(names: str) -> list[str]:
 
 
 def make(run: Run, formats: Sequence[str], folder: Path, images: int = IMAGES) -> dict[str, Any]:
-    """Write a run in some formats, compare each with Keras, and keep the comparison beside the run."""
+    """Write a run in some formats, and compare each with Keras."""
     weights = predict.weights_of(run)
     keras_model = predict.load(weights)
     test, known = _shown(run, images)
@@ -218,9 +218,12 @@ def make(run: Run, formats: Sequence[str], folder: Path, images: int = IMAGES) -
     rows = _compared(run, asks, _pictures(test, prepare), test.labels)
     for name, file in files.items():
         rows[name]["bytes"] = _bytes(file)
-    found = {**_conditions(), "images": len(test), "calibrated_on": len(known), "formats": rows}
+    return {**_conditions(), "images": len(test), "calibrated_on": len(known), "formats": rows}
+
+
+def keep(run: Run, found: Mapping[str, Any]) -> None:
+    """Keep a comparison beside its run."""
     write_atomically(run.path / "measurements" / "export.json", (json.dumps(found, indent=1) + "\n").encode())
-    return found
 
 
 def _in_float32(model: Any) -> Any:
@@ -328,3 +331,15 @@ def table(found: Mapping[str, Any]) -> list[dict[str, str]]:
             }
         )
     return rows
+
+
+def markdown(found: Mapping[str, Any]) -> str:
+    """The comparison as a table of Markdown, each accuracy with its interval."""
+    columns = ("format", "MB", "largest difference", "accuracy", "minus Keras", *(f"ms for {n}" for n in BATCHES))
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    for line in table(found):
+        rate = found["formats"][line["format"]]["accuracy"]
+        around = evaluation.binomial_interval(round(rate * found["images"]), found["images"])
+        row = {**line, "accuracy": f"{rate:.2%} [{around.low:.2%}, {around.high:.2%}]"}
+        lines.append(f"| {' | '.join(row[column] for column in columns)} |")
+    return "\n".join(lines)

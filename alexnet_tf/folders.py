@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import numpy as np
 from alexnet_tf.errors import LabError
 from alexnet_tf.splits import HELD_OUT, Split, Splits, split_off
 
-IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
+IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 CHECKED = 20_000  # a folder of more images is not opened file by file before a training
 
 
@@ -39,10 +40,10 @@ def folder(path: Path | str, skip_damaged: bool = False) -> tuple[Split, tuple[s
     names = tuple(sorted(entry.name for entry in base.iterdir() if entry.is_dir() and entry.name[0] != "."))
     if len(names) < 2:
         raise LabError(f"{base} has {len(names)} class folder(s): a classifier needs at least two.")
-    files = [
-        [file for file in sorted((base / name).iterdir()) if file.suffix.lower() in IMAGE_ENDINGS and file.is_file()]
-        for name in names
-    ]
+    inside: dict[str, list[Path]] = {name: [] for name in names}
+    for file in images_among(base, (file for name in names for file in (base / name).iterdir())):
+        inside[file.parent.name].append(file)
+    files = list(inside.values())
     bad = damaged([file for found in files for file in found])
     if bad and not skip_damaged:
         listed = ", ".join(str(file.relative_to(base)) for file in bad[:5]) + (", …" if len(bad) > 5 else "")
@@ -59,6 +60,21 @@ def folder(path: Path | str, skip_damaged: bool = False) -> tuple[Split, tuple[s
     ids = np.array([str(file.relative_to(base)) for file in flat])
     skipped = tuple(str(file.relative_to(base)) for file in bad)
     return Split(ids, labels.astype("int64"), files=tuple(map(str, flat))), names, skipped
+
+
+def images_among(base: Path, files: Iterable[Path]) -> list[Path]:
+    """The files with an image's ending, in order; of others in plain sight it is told how many are left out."""
+    there = sorted(file for file in files if file.is_file())
+    images = [file for file in there if file.suffix.lower() in IMAGE_ENDINGS]
+    others = [file for file in there if file.suffix.lower() not in IMAGE_ENDINGS and file.name[0] != "."]
+    if others:
+        endings = ", ".join(sorted({file.suffix.lower() or "none" for file in others}))
+        print(
+            f"{len(others)} of {len(images) + len(others)} files in {base} are left out for their endings ({endings}): "
+            f"images end in {', '.join(IMAGE_ENDINGS)}.",
+            file=sys.stderr,
+        )
+    return images
 
 
 def damaged(files: Sequence[Path]) -> list[Path]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import glob
+import inspect
 import json
 import sys
+import tempfile
 import zipfile
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ import numpy as np
 
 from alexnet_tf import recipes, runs
 from alexnet_tf.errors import LabError, choose
-from alexnet_tf.folders import IMAGE_ENDINGS, folder
+from alexnet_tf.folders import folder, images_among
 from alexnet_tf.splits import read_image
 
 
@@ -87,16 +89,42 @@ def weights_of(run: runs.Run) -> Path:
 # one that copies files, and layers that unpickle.
 CODE = {"Lambda", "TorchModuleWrapper", "JaxLayer", "FlaxLayer", "TFSMLayer", "function", "class", "__lambda__"}
 
+LARGEST_CONFIG = 10_000_000  # bytes: the layers of the largest network here take some ten thousand
+MOST_INFLATED = 20  # times its size on disk: Keras packs weights without squeezing them
+
 
 def _refuse_code(path: Path) -> None:
-    """Raise if a saved network holds more than layers and numbers."""
+    """Raise if a saved network holds more than layers and numbers, or unpacks without end."""
     with zipfile.ZipFile(path) as file:
+        inflated = sum(part.file_size for part in file.infolist())  # no more than these are ever read
+        if file.getinfo("config.json").file_size > LARGEST_CONFIG or inflated > MOST_INFLATED * path.stat().st_size:
+            raise ValueError(f"it unpacks into {inflated / 1e6:.0f} MB")
         parts = [json.loads(file.read("config.json"))]
     for part in parts:  # grows while it is read
         inside = part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
         parts.extend(inside)
         if isinstance(part, dict) and part.get("class_name") in CODE:
             raise ValueError(f"it asks for a {part['class_name']}")
+
+
+NEWER = "quantization_config"  # what newer layers are asked about; those of Keras 3.10 refuse the very question
+
+
+def _for_older(path: Path, folder: str) -> Path:
+    """A copy of a saved network without that question, where its answer was none."""
+    copy = Path(folder) / "model.keras"
+    with zipfile.ZipFile(path) as file, zipfile.ZipFile(copy, "w") as written:
+        for part in file.namelist():
+            content = file.read(part)
+            if part == "config.json":
+                plain = json.loads(content, object_hook=_without_newer)
+                content = json.dumps(plain).encode()
+            written.writestr(part, content)
+    return copy
+
+
+def _without_newer(part: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in part.items() if key != NEWER or value is not None}
 
 
 def load(path: Path) -> Any:
@@ -107,7 +135,10 @@ def load(path: Path) -> Any:
 
     try:
         _refuse_code(path)
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
+        if NEWER in inspect.signature(keras.layers.Dense).parameters:
+            return keras.saving.load_model(path, compile=False, safe_mode=True)
+        with tempfile.TemporaryDirectory() as folder:
+            return keras.saving.load_model(_for_older(path, folder), compile=False, safe_mode=True)
     except Exception as error:  # whatever a damaged or hostile file makes Keras raise
         raise LabError(f"{path} is no model that this version can read: is it a whole .keras file?") from error
 
@@ -119,7 +150,7 @@ def listed(names: Sequence[str]) -> list[str]:
         if name == "-":
             found += [line.strip() for line in sys.stdin if line.strip()]
         elif Path(name).is_dir():
-            inside = sorted(path for path in Path(name).rglob("*") if path.suffix.lower() in IMAGE_ENDINGS)
+            inside = images_among(Path(name), Path(name).rglob("*"))
             if not inside:
                 raise LabError(f"The folder {name} holds no image.")
             found += map(str, inside)
@@ -133,18 +164,35 @@ def listed(names: Sequence[str]) -> list[str]:
     return found
 
 
-def confidences(model: Any, images: Sequence[np.ndarray], batch: int = 250) -> np.ndarray:
-    """The probabilities of each image's classes; images of one size share a batch."""
-    by_size: dict[tuple[int, ...], list[int]] = defaultdict(list)
-    for place, image in enumerate(images):
-        by_size[image.shape].append(place)
-    rows: dict[int, np.ndarray] = {}
-    for places in by_size.values():
-        for start in range(0, len(places), batch):
-            part = places[start : start + batch]
-            answers = np.asarray(model(np.stack([images[i] for i in part]), training=False))
-            rows.update(zip(part, answers, strict=True))
-    return np.stack([rows[place] for place in range(len(images))])
+HELD = 64_000_000  # bytes of pixels that are in memory at a time
+BATCH = 250
+
+
+def _chunks(images: Iterable[np.ndarray]) -> Iterator[list[np.ndarray]]:
+    """Images as they come, as many at a time as may be held."""
+    chunk: list[np.ndarray] = []
+    for image in images:
+        chunk.append(image)
+        if len(chunk) == BATCH or sum(one.nbytes for one in chunk) > HELD:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def confidences(model: Any, images: Iterable[np.ndarray]) -> np.ndarray:
+    """The probabilities of each image's classes; images of one size that come together share a batch."""
+    rows: list[np.ndarray] = []
+    for chunk in _chunks(images):
+        by_size: dict[tuple[int, ...], list[int]] = defaultdict(list)
+        for place, image in enumerate(chunk):
+            by_size[image.shape].append(place)
+        found: dict[int, np.ndarray] = {}
+        for places in by_size.values():
+            answers = np.asarray(model(np.stack([chunk[i] for i in places]), training=False))
+            found.update(zip(places, answers, strict=True))
+        rows += [found[place] for place in range(len(chunk))]
+    return np.stack(rows)
 
 
 def predict(
@@ -152,10 +200,14 @@ def predict(
 ) -> list[dict[str, Any]]:
     """The best classes of each image file with the network's confidence."""
     files = listed(images)
-    pixels = [read_image(path) for path in files]  # a wrong path is told before a model is loaded
+    if not files:
+        raise LabError("No image is named: give files, folders or patterns.")
+    for file in files:  # a wrong path is told before a model is loaded; places in records (FILE#…) when they are read
+        if "#" not in file and not Path(file).exists():
+            raise LabError(f"There is no image {file}: check the path.")
     path, names = find_model(name, store)
     rows = []
-    for confidence, file in zip(confidences(load(path), pixels), files, strict=True):
+    for confidence, file in zip(confidences(load(path), map(read_image, files)), files, strict=True):
         best = np.argsort(confidence)[::-1][:top]
         classes = names or [str(i) for i in range(len(confidence))]
         if len(classes) != len(confidence):
@@ -177,6 +229,6 @@ def measured_on(
             f"{folder_of_classes} has folders that this network has no class for: {', '.join(strange)}. "
             f"It knows {', '.join(names)}."
         )
-    belief = confidences(load(path), [split.image(place) for place in range(len(split))])
+    belief = confidences(load(path), (split.image(place) for place in range(len(split))))
     labels = np.array([names.index(found[label]) for label in split.labels])
     return labels, belief.argmax(axis=1), names

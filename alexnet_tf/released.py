@@ -5,12 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import sys
+import textwrap
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alexnet_tf import recipes, runs
+from alexnet_tf import datasets, evaluation, export, predict, recipes, runs
 from alexnet_tf.errors import LabError, UsageError
-from alexnet_tf.evaluation import accuracy_interval
-from alexnet_tf.predict import weights_of
+
+if TYPE_CHECKING:
+    import numpy as np
 
 LIMIT = 16_000_000  # bytes: a clone should stay small
 
@@ -27,44 +32,110 @@ CARD = """# {name}: {title}
 | gives | probabilities of {classes} |
 | SHA-256 of `model.keras` | `{digest}` |
 
-What it was trained on decides what it may be used for: it names one of its {count} classes, whatever it is
-shown. It carries no more rights than its data do.
+{use}
+"""
+USE = (
+    "What it was trained on decides what it may be used for: whatever it is shown, it names one of its {count} "
+    "classes. It carries no more rights than its data do. {terms}"
+)
+EXPORTED = """
+## For other runtimes
+
+`python -m alexnet_tf export {name} --images {images}` wrote it in other formats and asked each about the same
+{images:,} test images, on {hardware}:
+
+{table}
 """
 MEANING = {
     "source": "its settings are the source's, which may have been chosen on the test images",
     "honest": "nothing was chosen on the test images",
 }
+# Under which terms the images may be used; the README says the same.
+TERMS = {
+    "cifar10": "CIFAR-10 names no licence, its pictures are their owners', and its author asks to be cited.",
+    "fashion_mnist": "Fashion-MNIST is under the MIT licence.",
+    "flowers": "The flower photographs, from Flickr, are their photographers', under Creative Commons BY 2.0.",
+    "tf_flowers": "tf_flowers holds the same photographs under the same licence; its LICENSE.txt names who took them.",
+    "imagenet2012": "ImageNet's pictures are their owners', for non-commercial research and teaching alone.",
+}
+OWN = "They are not published, and whoever released it knows their terms."
+
+
+class Released(runs.Run):
+    """A released network in the place of the run that it was: record and weights lie side by side."""
+
+    @cached_property
+    def outputs(self) -> dict[str, np.ndarray]:
+        """What the network says of the test images, asked now: its folder keeps no answers."""
+        import numpy as np
+
+        test = datasets.again(self.record).test
+        print(f"asking {self} about {len(test):,} test images", file=sys.stderr)
+        belief = predict.confidences(predict.load(self.weights), (test.image(place) for place in range(len(test))))
+        logits = np.log(np.maximum(belief, np.finfo("float32").tiny))
+        return {"test_ids": test.ids, "test_labels": test.labels, "test_logits": logits}
+
+    def __str__(self) -> str:
+        return self.path.name
+
+
+def find(name: str, store: Path | str | None = None, having_weights: bool = False) -> runs.Run:
+    """A released network by its name, unless a store is named; else a run, as `runs.find` does."""
+    known = {} if store else predict.released()
+    if name in known:
+        return Released(known[name].parent, known[name].parent)
+    return runs.find(name, store, having_weights)
+
+
+def card(folder: Path) -> str:
+    """What is known of a released network, from the files beside it."""
+    run = Released(folder, folder)
+    record, provenance, dataset = run.record, run.record["provenance"], run.record["recipe"]["dataset"]["value"]
+    terms = TERMS.get(dataset, "They were drawn by this project." if dataset.startswith("paintbox") else OWN)
+    text = CARD.format(
+        name=folder.name,
+        title=recipes.get(record["name"]).title,
+        command=run.command,
+        minutes=provenance["minutes"],
+        hardware=provenance["hardware"],
+        commit=provenance["commit"],
+        dataset=dataset,
+        train=record["images"]["train"],
+        test=record["images"]["test"],
+        accuracy=evaluation.accuracy_interval([run]),
+        protocol=record["protocol"],
+        meaning=MEANING[record["protocol"]],
+        classes=", ".join(record["class_names"]),
+        digest=hashlib.sha256(run.weights.read_bytes()).hexdigest(),
+        use=textwrap.fill(USE.format(count=len(record["class_names"]), terms=terms), 110),
+    )
+    if (folder / "export.json").exists():
+        found = runs.read_object(folder / "export.json")
+        text += EXPORTED.format(
+            name=folder.name, images=found["images"], hardware=found["hardware"], table=export.markdown(found)
+        )
+    return text
 
 
 def release(run: runs.Run, name: str) -> Path:
     """Put a run's weights where `predict --model NAME` finds them, with the names of its classes and a card."""
     if not re.fullmatch(r"[a-z0-9-]+", name):
         raise UsageError(f"A released model's name is made of a-z, 0-9 and hyphens; received {name!r}.")
-    record, content = run.record, weights_of(run).read_bytes()
+    record, content = run.record, predict.weights_of(run).read_bytes()
     if len(content) > LIMIT:
         raise LabError(
             f"The weights of {run} take {len(content) / 1e6:.0f} MB; a released model may take {LIMIT / 1e6:.0f}."
         )
-    provenance, target = record["provenance"], runs.home() / "reports" / "models" / name
-    card = CARD.format(
-        name=name,
-        title=recipes.get(record["name"]).title,
-        command=run.command,
-        minutes=provenance["minutes"],
-        hardware=provenance["hardware"],
-        commit=provenance["commit"],
-        dataset=record["recipe"]["dataset"]["value"],
-        train=record["images"]["train"],
-        test=record["images"]["test"],
-        accuracy=accuracy_interval([run]),
-        protocol=record["protocol"],
-        meaning=MEANING[record["protocol"]],
-        classes=", ".join(record["class_names"]),
-        count=len(record["class_names"]),
-        digest=hashlib.sha256(content).hexdigest(),
-    )
+    target = runs.home() / "reports" / "models" / name
     runs.write_atomically(target / "model.keras", content)
     runs.write_atomically(target / "classes.json", (json.dumps(record["class_names"]) + "\n").encode())
     runs.write_atomically(target / "record.json", (run.path / "record.json").read_bytes())
-    runs.write_atomically(target / "README.md", card.encode())
+    (target / "export.json").unlink(missing_ok=True)  # of another network of this name
+    runs.write_atomically(target / "README.md", card(target).encode())
     return target
+
+
+def exported(run: runs.Run, found: dict[str, object]) -> None:
+    """Keep beside a released network how its exports compare, and show it on its card."""
+    runs.write_atomically(run.path / "export.json", (json.dumps(found, indent=1) + "\n").encode())
+    runs.write_atomically(run.path / "README.md", card(run.path).encode())

@@ -299,7 +299,7 @@ def stores(store: Path | str | None = None) -> list[Path]:
     """The folders to look into: the one named, or the committed and the quick one."""
     if store is None:
         return [store_for("paper"), store_for("quick")]
-    if not Path(store).is_dir():
+    if not Path(store).is_dir() and Path(store) != store_for("paper"):  # committed runs may well be none
         raise LabError(f"There is no folder {store}: name one that holds runs with --runs DIR.")
     return [Path(store)]
 

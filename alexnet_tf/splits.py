@@ -20,23 +20,27 @@ READ_WHOLE = 100_000  # files: of more than these a fingerprint takes names and 
 
 
 def read_image(path: str | Path | io.BytesIO) -> NDArray[np.uint8]:
-    """An image file as upright RGB pixels, whatever its mode."""
+    """An image file as upright RGB pixels, whatever its mode; what is transparent shows white behind it."""
     from PIL import Image, ImageOps
 
+    named = "What was uploaded" if isinstance(path, io.BytesIO) else path
     try:
         with Image.open(prepared.encoded(str(path)) if prepared.is_place(str(path)) else path) as image:
             upright = ImageOps.exif_transpose(image)
             if upright.mode.startswith("I"):  # 16 bits a pixel: PIL would cut, not scale
                 upright = Image.fromarray((np.asarray(upright) / 257).clip(0, 255).astype("uint8"))
+            if upright.has_transparency_data:
+                upright = upright.convert("RGBA")
+                upright = Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright)
             return np.asarray(upright.convert("RGB"))
     except FileNotFoundError as error:
         raise LabError(f"There is no image {path}: check the path.") from error
     except PermissionError:
         raise
     except Image.DecompressionBombError as error:
-        raise LabError(f"{path} has too many pixels to be opened safely: make it smaller.") from error
+        raise LabError(f"{named} has too many pixels to be opened safely: make it smaller.") from error
     except Exception as error:  # whatever a hostile file makes its decoder raise
-        raise LabError(f"{path} can't be read as an image: is it whole, and a JPEG or PNG?") from error
+        raise LabError(f"{named} can't be read as an image: is it whole, and a JPEG or PNG?") from error
 
 
 def encoded(name: str) -> bytes:

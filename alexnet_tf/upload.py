@@ -1,50 +1,70 @@
 """Notebooks as single files that run alone, for Colab, Kaggle or any JupyterLab: ``make upload``.
 
 The first cell of each carries this package as a wheel and puts it into a folder beside the notebook;
-nothing that the machine has is installed again. For Kaggle each lies in a folder of its own with the
-metadata that ``kaggle kernels push`` reads.
+nothing that the machine has is installed again. Where a notebook judges the committed runs, it carries
+what a verdict needs of them, too. For Kaggle each lies in a folder of its own with the metadata that
+``kaggle kernels push`` reads.
 """
 
 from __future__ import annotations
 
 import base64
+import fnmatch
+import importlib.util
+import io
 import json
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
+import zipfile
 from pathlib import Path
 
 import nbformat
 
 from alexnet_tf import recipes, reports, runs
+from alexnet_tf.claims import CLAIMS
 
 FIRST_CELL = """# Run me first: I carry the laboratory (alexnet_tf {version}) and put it beside this notebook.
 import base64, importlib.util, os, pathlib, subprocess, sys
 
 WHEEL = "{wheel}"
+RUNS = "{runs}"  # what verdicts need of the committed runs, where this notebook judges them
 if importlib.util.find_spec("alexnet_tf") is None:
     place = pathlib.Path("alexnet_packages").resolve()
     place.mkdir(exist_ok=True)
     file = place / "{name}"
     file.write_bytes(base64.b64decode(WHEEL))
-    missing = [name for name in {extras} if importlib.util.find_spec(name) is None]
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--upgrade", "--target", str(place)]
-    subprocess.run([*pip, str(file), *missing], check=True)  # numpy, keras and tensorflow stay as they are
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--upgrade"]
+    subprocess.run([*pip, "--target", str(place), str(file)], check=True)
     sys.path.insert(0, str(place))
     os.environ["PYTHONPATH"] = os.pathsep.join([str(place), os.environ.get("PYTHONPATH", "")])
 
 from alexnet_tf import upload
 
+upload.add_missing()
+upload.unpack(RUNS)
 upload.welcome({minutes})"""
-EXTRAS = ("shap", "slicer", "ipywidgets", "seaborn")  # what a lesson needs and a machine may lack
+# What a machine may lack, and which lesson needs it for what.
+EXTRAS = {
+    "seaborn": "01, 02 and 06 can't draw their matrices",
+    "shap": "05 can't compute SHAP values",
+    "slicer": "05 can't compute SHAP values",
+    "ipywidgets": "05 has no panel to click on",
+}
+# The recipes that a notebook trains at quick, where it does not name each of them.
+TRAINS = {
+    "03_ablations": ("lab-*",),
+    "04_paper_claims": ("paper-relu", "paper-tanh", "grid-base", "grid-no-norm", "grid-dropout-0"),
+    "06_trust": ("cifar10-bn64", "cifar10-simple", "int305-cnn", "zeng-aug", *["flowers-lrn"] * 3),
+}
+SPEED = 455.0  # billions of operations a second in a float32 matrix product, on the two cores that minutes are told for
 
 
 def machine() -> str:
     """What kind of place this is: Colab, Kaggle, or somebody's own."""
-    import importlib.util
-    import os
-
     if os.environ.get("KAGGLE_KERNEL_RUN_TYPE"):
         return "Kaggle"
     try:
@@ -53,10 +73,43 @@ def machine() -> str:
         return "Jupyter"
 
 
+def add_missing() -> None:
+    """Put what this machine lacks beside the notebook, or say which lesson lacks what for it."""
+    place = runs.home() / "alexnet_packages"
+    for name in (name for name in EXTRAS if importlib.util.find_spec(name) is None):
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--upgrade", "--retries", "1"]
+        if place.is_dir():  # the first cell made it; somebody's own environment is left alone
+            subprocess.run([*pip, "--target", str(place), name], capture_output=True)
+            importlib.invalidate_caches()
+        if importlib.util.find_spec(name) is None:
+            print(f"{name} is not here and can't be installed (no internet?): {EXTRAS[name]}, all else runs.")
+
+
+def unpack(content: str) -> None:
+    """Put the runs that a notebook carries where committed ones lie; a checkout has its own, and so may a reader."""
+    if (runs.home() / "pyproject.toml").exists() or not content:
+        return
+    store = runs.store_for("paper")
+    with zipfile.ZipFile(io.BytesIO(base64.b64decode(content))) as packed:
+        there = {name for name in packed.namelist() if (store / name).with_name("record.json").exists()}
+        packed.extractall(store, [name for name in packed.namelist() if name not in there])
+
+
+def speed(seconds: float = 1.0) -> float:
+    """Billions of operations a second in the fastest of the matrix products that fit into a time."""
+    import numpy as np
+
+    side = 2048
+    matrix = np.ones((side, side), "float32")
+    end, best = time.perf_counter() + seconds, float("inf")
+    while (began := time.perf_counter()) < end:
+        np.matmul(matrix, matrix)
+        best = min(best, time.perf_counter() - began)
+    return 2 * side**3 / best / 1e9
+
+
 def welcome(minutes: float) -> None:
     """Say where we are, what was found, and how long it will take; point at a mounted drive's data."""
-    import os
-
     from alexnet_tf import datasets, provenance
 
     where = machine()
@@ -64,17 +117,63 @@ def welcome(minutes: float) -> None:
     if "ALEXNET_DATA_DIR" not in os.environ and drive.is_dir():
         os.environ["ALEXNET_DATA_DIR"] = str(drive)
     print(f"This is {where}: {provenance.hardware()}.")
-    print(f"At the quick budget this notebook takes about {minutes:.0f} minute(s) on two cores.")
+    here = speed()
+    print(
+        f"At the quick budget this notebook takes about {max(1, minutes * SPEED / here):.0f} minute(s) here: "
+        f"{minutes:.1f} where a matrix product runs at {SPEED:.0f} GFLOP/s; here it runs at {here:.0f}."
+    )
     for name in "cifar10", "flowers":
         place = datasets.found(name)
         print(f"Real data, {name}: {place or 'not found; quick needs none. ' + datasets.WANTED[name][1]}")
 
 
-def minutes_of(notebook: nbformat.NotebookNode) -> float:
-    """About how long a notebook takes at quick: its recipes' minutes and one for all that is drawn."""
-    text = " ".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
-    named = [recipe for name, recipe in recipes.RECIPES.items() if f'"{name}"' in text]
-    return 1 + sum(recipe.budgets["quick"].minutes for recipe in named)
+def code_of(notebook: nbformat.NotebookNode) -> str:
+    """All code of a notebook."""
+    return "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+
+
+def trained(name: str, code: str) -> list[str]:
+    """The recipes that a notebook trains at quick, each as often as it does."""
+    named = [recipe for recipe in recipes.RECIPES if f'"{recipe}"' in code] if "training." in code else []
+    patterns = TRAINS.get(name, named)
+    return [recipe for pattern in patterns for recipe in fnmatch.filter(recipes.RECIPES, pattern)]
+
+
+def minutes_of(name: str, code: str) -> float:
+    """How long a notebook takes at quick on two cores: its trainings, and one minute for all that is drawn."""
+    return 1 + sum(recipes.get(recipe).budgets["quick"].minutes for recipe in trained(name, code))
+
+
+def packed_runs() -> bytes:
+    """What verdicts need of the committed runs, as a zip: records, and for paired differences who was right where."""
+    paired = {name for claim in CLAIMS if claim.rule == "difference" for name in (claim.recipe, claim.versus)}
+    store, target = runs.store_for("paper"), io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as packed:
+        for run in runs.listing(store):
+            if run.finished and not run.record["overrides"]:
+                place = run.path.relative_to(store).as_posix()
+                record, outputs = _reduced(run) if run.recipe in paired else (run.record, b"")
+                packed.writestr(f"{place}/record.json", json.dumps(record))
+                if outputs:
+                    packed.writestr(f"{place}/outputs.npz", outputs)
+    return target.getvalue()
+
+
+def _reduced(run: runs.Run) -> tuple[dict[str, object], bytes]:
+    """A run's record and outputs, cut down to what a run of the grid keeps: each test image's answer."""
+    import hashlib
+
+    import numpy as np
+
+    whole, content = run.outputs, io.BytesIO()
+    if "test_logits" in whole:
+        answers = whole["test_logits"].argmax(axis=1).astype("uint8")
+        right = np.packbits(answers == whole["test_labels"])
+    else:
+        answers, right = whole["test_predicted"], whole["test_right"]
+    np.savez_compressed(content, test_predicted=answers, test_right=right)
+    record = {**run.record, "outputs_sha256": hashlib.sha256(content.getvalue()).hexdigest()}
+    return {**record, "checksum": runs.checksum(record)}, content.getvalue()
 
 
 def build_wheel(folder: Path) -> Path:
@@ -92,15 +191,16 @@ def make(target: Path | None = None) -> list[Path]:
     written = []
     with tempfile.TemporaryDirectory() as scratch:
         wheel = build_wheel(Path(scratch))
-        content = base64.b64encode(wheel.read_bytes()).decode()
+        content, kept = (base64.b64encode(part).decode() for part in (wheel.read_bytes(), packed_runs()))
         for name, path in reports.notebooks().items():
             notebook = nbformat.read(path, as_version=4)
+            code = code_of(notebook)
             first = FIRST_CELL.format(
                 version=wheel.name.split("-")[1],
                 wheel=content,
+                runs=kept if 'store_for("paper")' in code else "",
                 name=wheel.name,
-                extras=EXTRAS,
-                minutes=minutes_of(notebook),
+                minutes=round(minutes_of(name, code), 1),
             )
             cell = nbformat.v4.new_code_cell(first, id="laboratory")
             cell.metadata["jupyter"] = {"source_hidden": True}

@@ -1,6 +1,11 @@
 """The page for contributors, followed to the letter."""
 
+import json
+import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +13,8 @@ import pytest
 
 from alexnet_tf import claims, datasets, recipe, recipes, training, verdicts
 
-PAGE = (Path(__file__).parent.parent / "CONTRIBUTING.md").read_text()
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = (ROOT / "CONTRIBUTING.md").read_text()
 BLOCKS = dict(re.findall(r"```python\n# (\w+)\n(.*?)```", PAGE, re.S))
 
 
@@ -38,3 +44,53 @@ def test_the_new_recipe_trains_on_the_new_dataset_and_decides_the_new_claim(foll
     assert run.record["images"] == {"train": 60, "val": 0, "test": 20}
     assert np.isfinite(run.record["metrics"]["test_loss"])
     assert recipes.get("cifar10-simple-flip").mark("augment.flip") == "ours"
+
+
+CHANGES = ("--set", "dataset=stripes", "--set", "train_images=None", "--set", "epochs=1")
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory):
+    """A copy of the checkout into which the three blocks were pasted, as the page says."""
+    tree = tmp_path_factory.mktemp("copy") / "alexnet"
+    shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns(".venv*", ".git", ".cache", ".*_cache", "dist", "models"))
+
+    def insert(file, before, text):
+        path = tree / "alexnet_tf" / file
+        whole = path.read_text()
+        assert whole.count(before) == 1, f"{file} has no single {before!r}"
+        path.write_text(whole.replace(before, text + before))
+
+    insert("recipes/source_a.py", "\nRECIPES = (\n", "\n" + BLOCKS["recipe"])
+    insert("recipes/source_a.py", "    CIFAR10_SIMPLE_AUGMENTED,\n", "    CIFAR10_SIMPLE_FLIP,\n")
+    insert("claims.py", ")  # fmt: skip\n\nDISAGREEMENTS", BLOCKS["claim"].rstrip() + ",\n")
+    insert("recipe.py", '"paintbox", "paintbox-flowers")', '"stripes", ')
+    insert("datasets.py", '    "cifar10": (\n', '    "stripes": ("nothing", "they are drawn"),\n')
+    with (tree / "alexnet_tf" / "datasets.py").open("a") as file:
+        file.write("\n\n" + BLOCKS["dataset"])
+    costs = tree / "reports" / "bench" / "costs.json"  # as if its memory had been measured
+    known = json.loads(costs.read_text())
+    costs.write_text(json.dumps({**known, "memory/cifar10-simple-flip": known["memory/cifar10-simple"]}))
+    return tree
+
+
+def told(tree, *words):
+    """What a command prints that ends well."""
+    own = {**os.environ, "PYTHONPATH": str(tree)}
+    done = subprocess.run([sys.executable, "-m", *words], cwd=tree, env=own, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_whoever_pastes_the_blocks_finds_them_in_every_list(copy):
+    assert "cifar10-simple-flip" in told(copy, "alexnet_tf", "list")
+    assert re.search("cifar10-simple-flip/against-simple .* not run", told(copy, "alexnet_tf", "scorecard"))
+    assert "stripes" in told(copy, "alexnet_tf", "data")
+    assert "test accuracy" in told(copy, "alexnet_tf", "train", "cifar10-simple-flip", *CHANGES)
+
+
+@pytest.mark.slow
+def test_whoever_pastes_the_blocks_breaks_no_test(copy):
+    files = [f"tests/test_{name}.py" for name in ("recipes", "verdicts", "project", "bench", "site", "plots")]
+    told(copy, "pytest", "-q", "-m", "not slow", "-p", "no:cacheprovider", *files, "-k", "not worker and not steps")

@@ -215,18 +215,95 @@ def test_images_of_any_size_are_taken(tmp_path, size):
         np.testing.assert_allclose(images[split.ids.tolist().index("cat/odd.png"), 8, 8], [200 / 255, 100 / 255, 0])
 
 
-@pytest.mark.parametrize("mode", ["RGB", "L", "LA", "RGBA", "CMYK", "P"])
-def test_images_of_any_mode_become_rgb(mode, tmp_path):
-    path = tmp_path / ("x.tiff" if mode == "CMYK" else "x.png")
-    Image.new(mode, (7, 5)).save(path)
-    assert read_image(path).shape == (5, 7, 3)
+def saved(image, path, **options):
+    image.save(path, **options)
+    return read_image(path)
 
 
-def test_photographs_are_turned_upright(tmp_path):
+COLOR = (200, 100, 40)
+
+
+@pytest.mark.parametrize(
+    ("mode", "color", "ending", "shown"),
+    [
+        ("RGB", COLOR, "png", COLOR),
+        ("RGB", COLOR, "bmp", COLOR),
+        ("RGB", COLOR, "tif", COLOR),
+        ("L", 90, "png", (90, 90, 90)),
+        ("1", 1, "png", (255, 255, 255)),
+        ("LA", (90, 255), "png", (90, 90, 90)),
+        ("RGBA", (*COLOR, 255), "webp", COLOR),
+        ("CMYK", (0, 255, 255, 0), "tiff", (255, 0, 0)),
+        ("CMYK", (0, 0, 0, 255), "tiff", (0, 0, 0)),
+        ("I;16", 25700, "png", (100, 100, 100)),
+    ],
+)
+def test_images_of_any_mode_show_their_colours(mode, color, ending, shown, tmp_path):
+    options = {"lossless": True} if ending == "webp" else {}
+    pixels = saved(Image.new(mode, (7, 5), color), tmp_path / f"x.{ending}", **options)
+    assert pixels.shape == (5, 7, 3)
+    np.testing.assert_allclose(pixels, np.broadcast_to(shown, (5, 7, 3)), atol=1)
+
+
+def dotted(mode):
+    """A red dot on nothing, whose hidden colour is black."""
+    image = Image.new("RGBA", (5, 5), (0, 0, 0, 0))
+    image.putpixel((3, 1), (255, 0, 0, 255))
+    image.putpixel((1, 1), (0, 0, 0, 128))
+    return image.quantize(4) if mode == "P" else image.convert(mode)
+
+
+@pytest.mark.parametrize(
+    ("mode", "ending"), [("RGBA", "png"), ("RGBA", "webp"), ("LA", "png"), ("P", "png"), ("RGBA", "gif")]
+)
+def test_what_is_transparent_is_white(mode, ending, tmp_path):
+    options = {"lossless": True} if ending == "webp" else {}
+    pixels = saved(dotted(mode), tmp_path / f"x.{ending}", **options)
+    assert pixels[1, 3].tolist() == ([76] * 3 if mode == "LA" else [255, 0, 0])
+    assert (pixels[[0, 4]] == 255).all()
+    assert ending == "gif" or abs(pixels[1, 1].astype(int) - 127).max() <= 1  # GIF has no half
+
+
+def test_one_colour_that_stands_for_nothing_is_white(tmp_path):
+    image = Image.new("RGB", (4, 4), (0, 0, 0))
+    image.putpixel((2, 0), (10, 20, 30))
+    pixels = saved(image, tmp_path / "x.png", transparency=(0, 0, 0))
+    assert pixels[0, 2].tolist() == [10, 20, 30]
+    assert pixels[3, 3].tolist() == [255, 255, 255]
+
+
+# Where the camera says that the picture's first row and column belong: (row, column) of the marked corner.
+CORNERS = {1: (0, 0), 2: (0, -1), 3: (-1, -1), 4: (-1, 0), 5: (0, 0), 6: (0, -1), 7: (-1, -1), 8: (-1, 0)}
+
+
+@pytest.mark.parametrize("orientation", CORNERS)
+@pytest.mark.parametrize("ending", ["png", "jpg", "webp"])
+def test_photographs_are_turned_upright(orientation, ending, tmp_path):
     exif = Image.Exif()
-    exif[0x0112] = 6  # a quarter turn
-    Image.new("RGB", (7, 5)).save(tmp_path / "x.jpg", exif=exif)
-    assert read_image(tmp_path / "x.jpg").shape == (7, 5, 3)
+    exif[0x0112] = orientation
+    image = Image.new("RGB", (48, 32), (20, 20, 20))
+    image.paste((240, 20, 20), (0, 0, 16, 16))
+    image.paste((20, 240, 20), (16, 0, 48, 16))  # the rest of the first row
+    pixels = saved(image, tmp_path / f"x.{ending}", exif=exif).astype(int)
+    assert pixels.shape == ((48, 32, 3) if orientation > 4 else (32, 48, 3))
+    row, column = CORNERS[orientation]
+    np.testing.assert_allclose(pixels[row, column], (240, 20, 20), atol=25)
+    end = (-1 - row, column) if orientation > 4 else (row, -1 - column)
+    np.testing.assert_allclose(pixels[end], (20, 240, 20), atol=25)
+
+
+def test_files_left_out_for_their_endings_are_counted(tmp_path, capsys):
+    base = make_folder(tmp_path)
+    Image.new("RGB", (5, 5)).save(base / "cat" / "a.webp")
+    Image.new("RGB", (5, 5)).save(base / "dog" / "b.TIF", "TIFF")
+    split, _, _ = folder(base)
+    assert {"cat/a.webp", "dog/b.TIF"} <= set(split.ids.tolist())
+    assert not capsys.readouterr().err
+    for name in ("x.heic", "notes.txt", ".hidden"):
+        (base / "cat" / name).write_text("")
+    assert len(folder(base)[0]) == len(split)
+    assert "2 of 10 files in" in (told := capsys.readouterr().err)
+    assert "are left out for their endings (.heic, .txt): images end in .jpg" in told
 
 
 def test_sixteen_bits_are_scaled_not_cut(tmp_path):
@@ -280,6 +357,8 @@ def test_what_is_no_image_is_told(tmp_path):
         read_image(tmp_path / "x.jpg")
     with pytest.raises(LabError, match="There is no image"):
         read_image(tmp_path / "y.jpg")
+    with pytest.raises(LabError, match=r"^What was uploaded can't be read as an image"):
+        read_image(io.BytesIO(b"no image"))
 
 
 @pytest.mark.data

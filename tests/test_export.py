@@ -28,7 +28,9 @@ def exported(tmp_path_factory):
     """A run whose images are standardized one by one and enlarged after it, in every format."""
     store = tmp_path_factory.mktemp("runs")
     run = training.train("cifar10-bn64", "quick", 0, TINY, store=store)
-    return run, export.make(run, list(export.FORMATS), store / "to", 40), store / "to"
+    found = export.make(run, list(export.FORMATS), store / "to", 40)
+    export.keep(run, found)
+    return run, found, store / "to"
 
 
 def multiplied(file):

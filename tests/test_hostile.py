@@ -51,6 +51,24 @@ def test_a_model_file_that_asks_for_a_function_is_not_run(tmp_path):
     assert not (tmp_path / "copied").exists()
 
 
+@pytest.mark.parametrize("bomb", ["config.json", "model.weights.h5"])
+def test_a_model_file_that_unpacks_without_end_is_refused(tmp_path, bomb):
+    from alexnet_tf import predict
+    from alexnet_tf.quiet import keras
+
+    keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]).save(tmp_path / "plain.keras")
+    with zipfile.ZipFile(tmp_path / "plain.keras") as plain:
+        parts = {name: plain.read(name) for name in plain.namelist()}
+    with zipfile.ZipFile(tmp_path / "bomb.keras", "w", zipfile.ZIP_DEFLATED) as packed:
+        for name, content in parts.items():
+            packed.writestr(name, content + b" " * 11_000_000 if name == bomb else content)
+        if bomb == "config.json":  # not for its growth as a whole
+            packed.writestr("noise", np.random.default_rng(0).bytes(1_000_000))
+    with pytest.raises(LabError, match="no model that this version can read") as told:
+        predict.load(tmp_path / "bomb.keras")
+    assert str(told.value.__cause__) in ("it unpacks into 11 MB", "it unpacks into 12 MB")
+
+
 def test_a_model_file_with_any_byte_changed_is_read_or_told(tmp_path):
     from alexnet_tf import predict
     from alexnet_tf.quiet import keras

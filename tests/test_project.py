@@ -58,7 +58,7 @@ ALLOWED = {
     "finetune": {"datasets", "evaluation", "growth", "models", "plots", "predict", "recipes", "runs", "training"},
     "plots": {"evaluation", "trust", "verdicts"},
     "predict": {"folders", "layers", "preprocess", "recipes", "runs", "splits"},
-    "released": {"evaluation", "predict", "recipes", "runs"},
+    "released": {"datasets", "evaluation", "export", "predict", "recipes", "runs"},
     "interpret": {"models", "preprocess"},
     "trust": {"evaluation"},
     "corruptions": {"preprocess", "splits"},
@@ -87,7 +87,7 @@ ALLOWED = {
     "export": {"bench", "datasets", "evaluation", "predict", "provenance", "runs", "splits"},
     "pictures": {"models", "plots", "printed", "runs", "verdicts"},
     "site": {"claims", "plots", "provenance", "recipes", "reports", "runs", "verdicts"},
-    "upload": {"datasets", "provenance", "recipes", "reports", "runs"},
+    "upload": {"claims", "datasets", "provenance", "recipes", "reports", "runs"},
     "errors": set(),
     "quiet": set(),
 }

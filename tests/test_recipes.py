@@ -62,7 +62,7 @@ def test_every_recipe_has_a_source_and_every_claim_a_recipe():
     assert {recipe.source for recipe in RECIPES.values()} <= set(claims.SOURCES)
     assert {claim.recipe for claim in claims.CLAIMS} - {None} <= set(RECIPES)
     assert all(claim.needs for claim in claims.CLAIMS if claim.recipe is None)
-    assert {claim.source for claim in claims.CLAIMS} == set("ABCDEF")
+    assert set("ABCDEF") <= {claim.source for claim in claims.CLAIMS} <= set(claims.SOURCES)
     assert {claim.versus for claim in claims.CLAIMS} - {None} <= set(RECIPES)
     assert len({claim.name for claim in claims.CLAIMS}) == len(claims.CLAIMS)
 

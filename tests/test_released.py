@@ -1,13 +1,16 @@
 """Networks that travel with the checkout: what a release writes, and that `predict` finds it."""
 
 import hashlib
+import importlib.util
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from alexnet_tf import predict, released, runs
+from alexnet_tf import datasets, evaluation, export, paintbox, predict, released, runs
+from alexnet_tf.__main__ import main
 from alexnet_tf.errors import LabError, UsageError
 
 
@@ -42,3 +45,65 @@ def test_what_is_too_large_or_ill_named_is_not_released(checkout, finished, monk
     with pytest.raises(LabError, match="a released model may take"):
         released.release(finished, "small")
     assert not predict.released()
+
+
+def test_a_released_network_is_measured_and_exported_by_its_name(checkout, finished, capsys):
+    target = released.release(finished, "small")
+    assert main(["evaluate", "small"]) == 0
+    rate = f"{finished.record['metrics']['test_accuracy']:.2%}"
+    assert f"small: test accuracy {rate}" in (told := capsys.readouterr()).out
+    assert "asking small about" in told.err
+    asked = released.find("small")
+    np.testing.assert_array_equal(asked.outputs["test_labels"], finished.outputs["test_labels"])
+    assert evaluation.correct(asked).mean() == pytest.approx(evaluation.correct(finished).mean())
+    if not importlib.util.find_spec("tf2onnx"):
+        pytest.skip("the export extra is not installed")
+    words = ["export", "small", "--to", str(checkout / "to"), "--formats", "saved-model", "--images", "20"]
+    assert main(words) == 0
+    found = json.loads((target / "export.json").read_text())
+    assert list(found["formats"]) == ["keras", "saved-model"]
+    assert export.markdown(found) in (target / "README.md").read_text()
+    assert not (target / "measurements").exists()
+    released.release(finished, "small")
+    assert "other runtimes" not in (target / "README.md").read_text()
+
+
+COMMITTED = predict.released()
+README = (Path(__file__).parent.parent / "README.md").read_text()
+
+
+@pytest.mark.parametrize("name", COMMITTED)
+def test_a_committed_network_is_what_its_card_says(name):
+    folder = COMMITTED[name].parent
+    assert (folder / "README.md").read_text() == released.card(folder)  # its SHA-256 among all the rest
+    model, kinds = predict.load(COMMITTED[name]), json.loads((folder / "classes.json").read_text())
+    assert kinds == runs.read_object(folder / "record.json")["class_names"]
+    drawn = paintbox.draw(paintbox.OBJECTS, 3, 32, seed=1)[0]
+    belief = predict.confidences(model, [drawn[0], np.kron(drawn[1], np.ones((2, 3, 1), "uint8")), drawn[2]])
+    assert belief.shape == (3, len(kinds))
+    np.testing.assert_allclose(belief.sum(axis=1), 1, atol=1e-5)
+    assert len({tuple(row.round(4)) for row in belief}) == 3
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", COMMITTED)
+def test_a_committed_network_is_as_good_as_its_card_says(name):
+    run = released.find(name)
+    test = datasets.again(run.record).test
+    few = test.take(np.arange(2000))
+    right = predict.confidences(predict.load(run.weights), few.images).argmax(axis=1) == few.labels
+    said = evaluation.accuracy_interval([run])
+    assert said.low <= right.mean() <= said.high
+
+
+def test_the_terms_of_all_data_are_told():
+    assert set(released.TERMS) == set(datasets.WANTED)
+    for terms in released.TERMS.values():
+        assert terms in " ".join(README.split())
+
+
+def test_the_readme_shows_how_the_network_that_comes_along_fares_elsewhere():
+    found = json.loads((COMMITTED["cifar10"].parent / "export.json").read_text())
+    assert set(found["formats"]) == {"keras", *export.FORMATS}
+    assert found["images"] == 10_000
+    assert export.markdown(found) in README

@@ -1,12 +1,15 @@
 """The site: every link leads somewhere, every picture has words, and colours can be read."""
 
+import collections
 import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import nbformat
 import pytest
 
 from alexnet_tf import claims, runs, site, verdicts
+from alexnet_tf.site import trail
 
 STYLE = (Path(site.__file__).parent / "style.css").read_text()
 
@@ -47,6 +50,78 @@ def test_every_picture_has_words(pages):
     pictures = [tag for page in pages.values() for tag in page.every("img")]
     assert pictures
     assert all(len(tag["alt"]) > 10 for tag in pictures)
+    assert not [tag["alt"] for tag in pictures if "<Figure" in tag["alt"] or "0x" in tag["alt"]]
+    for page in pages.values():
+        words = [tag["alt"] for tag in page.every("img")]
+        assert len(set(words)) == len(words), page.path.name
+
+
+def test_pictures_without_words_are_told_apart_by_their_section():
+    before = collections.Counter()
+    shown = [
+        "<Figure size 640x480 with 1 Axes>",
+        "Figure: curves",
+        "<Figure size 640x480 with 1 Axes>",
+        "Figure: curves",
+    ]
+    words = [site._described(text, "Filters", before) for text in shown]
+    assert words == ["Filters: a picture", "curves", "Filters: a picture (2)", "curves (2)"]
+    assert site._described("Figure: Six; cat; cat; dog; cat", "", before) == "Six; cat (2 times); dog; cat"
+
+
+def test_what_a_cell_prints_piece_by_piece_is_one_output():
+    pieces = [nbformat.v4.new_output("stream", name="stdout", text=text) for text in ("a\n", "b\n", "c\n")]
+    pieces.insert(2, nbformat.v4.new_output("display_data", data={"text/plain": "x"}))
+    assert [output.get("text", "-") for output in site._joined(pieces)] == ["a\nb\n", "-", "c\n"]
+
+
+def test_executed_chapters_lead_to_the_runs_behind_them(pages):
+    executed = [chapter for chapter in site.chapters() if chapter.budget]
+    assert executed
+    for chapter in executed:
+        text = pages[f"{chapter.name}.html"].path.read_text()
+        body, end = text.split('<h2 id="runs">Runs behind this chapter</h2>')
+        trains_or_judges = any(word in chapter.path.read_text() for word in ("training.train", "results_table"))
+        assert ('<a href="runs/' in end) == trains_or_judges, chapter.name
+        for name in set(re.findall(r"[a-z0-9-]+/paper(?:-[0-9a-f]{8})?/seed-[0-9]", body)):
+            assert f'.html">{name}</a>' in body
+    assert (
+        'href="runs/cifar10-bn64-paper-honest.html">cifar10-bn64/paper-'
+        in pages["05_inside_alexnet.html"].path.read_text()
+    )
+
+
+def lesson(code, said):
+    cell = nbformat.v4.new_code_cell(code)
+    cell.outputs = [nbformat.v4.new_output("stream", name="stdout", text=said)]
+    return nbformat.v4.new_notebook(cells=[cell])
+
+
+def test_runs_rows_and_printed_figures_stand_behind_a_chapter():
+    def place(recipe, budget, protocol, *seeds):
+        return trail.Place(f"runs/{recipe}-{budget}-{protocol}", recipe, budget, protocol, seeds)
+
+    places = [
+        place("lab-base", "paper", "source", "lab-base/paper/seed-0"),
+        place("lab-base", "paper", "honest", "lab-base/paper-0123abcd/seed-0"),
+        place("lab-bce", "paper", "source", "lab-bce/paper/seed-0"),
+        place("lab-bce", "laptop", "source", "lab-bce/laptop/seed-0"),
+    ]
+
+    def found(code, said, budget="paper"):
+        return [one.page.removeprefix("runs/") for one in trail.behind(lesson(code, said), budget, places)]
+
+    train = "training.train('lab-base')"
+    assert found(train, "lab-base/paper-0123abcd/seed-0: 70 %") == ["lab-base-paper-honest"]
+    assert found(train, "lab-bce                     laptop  source      70 %") == ["lab-bce-laptop-source"]
+    assert found(train, "lab-base  80.1%\nlab-bce 70 %") == ["lab-base-paper-source", "lab-bce-paper-source"]
+    assert found(train, "lab-bce 70 %", "laptop") == ["lab-bce-laptop-source"]
+    assert found("print(1)", "lab-base  80.1%") == []
+    shown = trail.linked("<b> lab-bce/laptop/seed-0 and lab-bce/paper/seed-7", places)
+    assert (
+        shown
+        == '&lt;b&gt; <a href="runs/lab-bce-laptop-source.html">lab-bce/laptop/seed-0</a> and lab-bce/paper/seed-7'
+    )
 
 
 def test_every_number_of_ours_leads_to_its_runs(pages):
@@ -86,6 +161,11 @@ def brightness(color):
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
+def contrast(one, other):
+    low, high = sorted([brightness(one), brightness(other)])
+    return (high + 0.05) / (low + 0.05)
+
+
 @pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
 def test_text_stands_out_from_its_ground(scheme):
     """At least 4.5 to 1, as WCAG asks of text."""
@@ -93,5 +173,17 @@ def test_text_stands_out_from_its_ground(scheme):
     colors = dict(re.findall(r"--(\w+): (#\w+)", block))
     for name in ("ink", "soft", "link", "good", "bad", "open"):
         for ground in ("paper", "shade"):
-            low, high = sorted([brightness(colors[name]), brightness(colors[ground])])
-            assert (high + 0.05) / (low + 0.05) >= 4.5, (name, ground)
+            assert contrast(colors[name], colors[ground]) >= 4.5, (name, ground)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_code_stands_out_from_its_ground(scheme):
+    """Every kind of token, whether our lessons have one or not."""
+    ground = dict(re.findall(r"--(\w+): (#\w+)", re.findall(r":root \{(.*?)\}", STYLE, re.S)[scheme == "dark"]))
+    (block,) = re.findall(rf"@media \(prefers-color-scheme: {scheme}\) \{{\n(\.highlight.*?)\n\}}", site._style(), re.S)
+    rules = re.findall(r"(\.highlight \.\w+) \{ (.*?) \}", block)
+    assert len(rules) > 40
+    for token, rule in rules:
+        told = dict(re.findall(r"([\w-]+): (#\w+)", rule))
+        against = told.get("background-color", ground["shade"])
+        assert contrast(told.get("color", ground["ink"]), against) >= 4.5, (token, rule)

@@ -1,7 +1,9 @@
 """One notebook file alone, in an empty folder with an empty home, on machines that imitate Colab and Kaggle."""
 
+import collections
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -9,17 +11,23 @@ import sysconfig
 
 import nbformat
 import pytest
+from test_doors import make_folder
 
-from alexnet_tf import upload
+from alexnet_tf import recipes, reports, runs, upload, verdicts
 
 EXECUTE = """
-import sys, nbformat
+import json, sys, nbformat
 from nbclient import NotebookClient
 notebook = nbformat.read(sys.argv[1], as_version=4)
-NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
-first = [cell for cell in notebook.cells if cell.cell_type == "code"][0]
-print("".join(output.get("text", "") for output in first.outputs))
+NotebookClient(notebook, timeout=400, kernel_name="python3").execute()
+code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+print(json.dumps(["".join(output.get("text", "") for output in cell.outputs) for cell in code]))
 """
+WITHOUT_TRAINING = ("00_building_blocks", "08_scorecard", "10_audit")
+NAMES = [
+    name if name in WITHOUT_TRAINING else pytest.param(name, marks=pytest.mark.slow) for name in reports.notebooks()
+]
+LOAD = "from alexnet_tf import datasets, doors\ndoors.PER_BATCH = 20\nprint(len(datasets.load('cifar10').train))"
 
 
 @pytest.fixture(scope="module")
@@ -28,60 +36,129 @@ def files(tmp_path_factory):
     return {path.stem: path for path in upload.make(folder)}
 
 
-def alone(file, folder, **environment):
-    """Execute a copy of the file where this package is not installed; return what its first cell says."""
+def alone(file, folder, lacking="", cell="", **environment):
+    """Execute a copy of the file where this package is not installed; return what its cells print."""
     (folder / "home").mkdir(parents=True)
-    (folder / "work").mkdir()
-    shutil.copy(file, folder / "work")
-    paths = [environment.pop("extra", ""), sysconfig.get_paths()["purelib"]]
+    (folder / "content").mkdir(exist_ok=True)
+    (folder / "start").mkdir()
+    (folder / "start" / "sitecustomize.py").write_text(
+        f"import sys\nfor name in {lacking.split()}: sys.modules[name] = None"
+    )
+    notebook = nbformat.read(file, as_version=4)
+    if cell:
+        notebook.cells.append(nbformat.v4.new_code_cell(cell))
+    nbformat.write(notebook, folder / "content" / file.name)
+    paths = [str(folder / "start"), environment.pop("extra", ""), sysconfig.get_paths()["purelib"]]
     kept = {key: os.environ[key] for key in ("PATH", "LANG") if key in os.environ}
     env = {**kept, "HOME": str(folder / "home"), "PYTHONPATH": os.pathsep.join(filter(None, paths)), **environment}
     base = [sys._base_executable, "-c"]
-    lacking = subprocess.run([*base, "import alexnet_tf"], cwd=folder, env=env, capture_output=True, text=True)
-    assert "No module named 'alexnet_tf'" in lacking.stderr
+    absent = subprocess.run([*base, "import alexnet_tf"], cwd=folder, env=env, capture_output=True, text=True)
+    assert "No module named 'alexnet_tf'" in absent.stderr
     done = subprocess.run(
-        [*base, EXECUTE, file.name], cwd=folder / "work", env=env, capture_output=True, text=True, timeout=400
+        [*base, EXECUTE, file.name], cwd=folder / "content", env=env, capture_output=True, text=True, timeout=800
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
+    return json.loads(done.stdout)
 
 
-def test_colab_runs_a_file_alone(files, tmp_path):
+def trained_in(folder):
+    """How many runs of each recipe lie where the notebook ran."""
+    records = (folder / "content" / ".cache" / "runs").glob("*/*/seed-*/record.json")
+    return collections.Counter(record.parents[2].name for record in records)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_file_runs_alone(files, tmp_path, name):
+    said = alone(files[name], tmp_path)
+    assert "This is Jupyter" in said[0]
+    packages = {path.name for path in (tmp_path / "content" / "alexnet_packages").iterdir()}
+    assert "alexnet_tf" in packages
+    assert not packages & {"numpy", "keras", "tensorflow"}
+    assert trained_in(tmp_path) == collections.Counter(upload.trained(name, upload.code_of(read(name))))
+    assert not list((tmp_path / "home").rglob("model.keras"))
+    if name == "08_scorecard":
+        rows = verdicts.scorecard(runs.store_for("paper"))
+        for row in rows:
+            assert f"{row.claim}: {row.verdict} (" in "".join(said) or row.verdict == "not run"
+        counts = collections.Counter(row.verdict for row in rows)
+        assert {f"{count:>3} {verdict}" for verdict, count in counts.items()} <= set("\n".join(said).splitlines())
+        assert counts["reproduced"] > 0
+
+
+def read(name):
+    return nbformat.read(reports.notebooks()[name], as_version=4)
+
+
+def test_colab_finds_a_mounted_drive(files, tmp_path):
     (tmp_path / "colab" / "google" / "colab").mkdir(parents=True)
     (tmp_path / "colab" / "google" / "colab" / "__init__.py").touch()
-    drive = tmp_path / "drive" / "alexnet-data" / "flowers"
-    drive.mkdir(parents=True)
-    said = alone(
-        files["10_audit"], tmp_path / "x", extra=str(tmp_path / "colab"), ALEXNET_DRIVE=str(tmp_path / "drive")
-    )
-    assert "This is Colab" in said
-    assert f"flowers: {drive}" in said
-    assert "about 1 minute(s)" in said
+    drive = tmp_path / "content" / "drive" / "MyDrive"
+    (drive / "alexnet-data" / "flowers").mkdir(parents=True)
+    said = alone(files["10_audit"], tmp_path, extra=str(tmp_path / "colab"), ALEXNET_DRIVE=str(drive))
+    assert "This is Colab" in said[0]
+    assert f"flowers: {drive / 'alexnet-data' / 'flowers'}" in said[0]
 
 
-def test_kaggle_finds_its_input(files, tmp_path):
-    (tmp_path / "input" / "cifar10-python" / "cifar-10-batches-py").mkdir(parents=True)
+def test_kaggle_without_internet_tells_what_it_lacks_and_a_cell_loads_its_input(files, tmp_path):
+    """The input as source B had it, in a folder that nobody may write into."""
+    batches = make_folder(tmp_path / "input" / "cifar10-python" / "cifar-10-batches-py")
+    places = sorted((tmp_path / "input").rglob("*"))
+    for place in places:
+        place.chmod(0o555 if place.is_dir() else 0o444)
     said = alone(
         files["10_audit"],
         tmp_path / "x",
+        lacking="shap seaborn",
+        cell=LOAD,
+        PIP_NO_INDEX="1",
         KAGGLE_KERNEL_RUN_TYPE="Interactive",
         ALEXNET_KAGGLE_INPUT=str(tmp_path / "input"),
     )
-    assert "This is Kaggle" in said
-    assert f"cifar10: {tmp_path / 'input' / 'cifar10-python'}" in said
+    assert "This is Kaggle" in said[0]
+    assert "shap is not here and can't be installed (no internet?): 05 can't compute SHAP values" in said[0]
+    assert "seaborn is not here and can't be installed (no internet?): 01, 02 and 06" in said[0]
+    assert "ipywidgets is not here" not in said[0]
+    assert f"cifar10: {batches.parent}" in said[0]
+    assert said[-1].startswith("100\n")
+    assert sorted((tmp_path / "input").rglob("*")) == places
 
 
-@pytest.mark.slow
-def test_a_lesson_that_trains_runs_alone(files, tmp_path):
-    said = alone(files["01_flowers"], tmp_path / "x")
-    assert "This is Jupyter" in said
-    assert (tmp_path / "x" / "work" / ".cache" / "runs" / "flowers-lrn" / "quick" / "seed-0" / "record.json").exists()
-    assert not list((tmp_path / "x" / "home").rglob("model.keras"))
+def test_the_time_told_is_that_of_all_that_is_trained_and_of_this_machine(monkeypatch, capsys):
+    minutes = {name: upload.minutes_of(name, upload.code_of(read(name))) for name in reports.notebooks()}
+    lab = [recipe for name, recipe in recipes.RECIPES.items() if name.startswith("lab-")]
+    assert minutes["03_ablations"] >= sum(recipe.budgets["quick"].minutes for recipe in lab) > 0.8
+    assert minutes["10_audit"] == 1
+    assert minutes["06_trust"] > minutes["05_inside_alexnet"] > 1
+    for speed, told in (upload.SPEED, "about 3 minute(s) here"), (upload.SPEED / 10, "about 30 minute(s) here"):
+        monkeypatch.setattr(upload, "speed", lambda speed=speed: speed)
+        upload.welcome(3)
+        assert told in capsys.readouterr().out
+    monkeypatch.undo()
+    assert upload.speed(0.1) > 0.1
+
+
+def test_carried_runs_give_the_verdicts_of_whole_ones(monkeypatch, tmp_path):
+    whole = verdicts.scorecard(runs.store_for("paper"))
+    carried = upload.base64.b64encode(upload.packed_runs()).decode()
+    monkeypatch.setattr(runs, "home", lambda: tmp_path)
+    monkeypatch.setenv("ALEXNET_CACHE", str(tmp_path / "cache"))
+    assert {row.verdict for row in verdicts.scorecard(runs.store_for("paper"))} == {"not run"}
+    upload.unpack(carried)
+    assert verdicts.scorecard(runs.store_for("paper")) == whole
+    (tmp_path / "reports" / "runs" / "zeng-aug" / "paper" / "seed-0" / "record.json").write_text("a reader's own")
+    upload.unpack(carried)
+    assert next((tmp_path / "reports").rglob("zeng-aug/*/*/record.json")).read_text() == "a reader's own"
+    shutil.rmtree(tmp_path / "reports")
+    (tmp_path / "pyproject.toml").touch()  # a checkout has its own
+    upload.unpack(carried)
+    assert not (tmp_path / "reports").exists()
 
 
 def test_files_are_small_and_kaggle_has_its_metadata(files):
     for name, file in files.items():
-        assert file.stat().st_size < 400_000
+        carries = re.search('RUNS = "(.*?)"', file.read_text().replace("\\", ""))[1]
+        assert bool(carries) == (name in ("04_paper_claims", "08_scorecard"))
+        assert file.stat().st_size < (800_000 if carries else 400_000)
         about = json.loads((file.parent / "kaggle" / name / "kernel-metadata.json").read_text())
         assert (file.parent / "kaggle" / name / about["code_file"]).exists()
         assert len(about["title"]) <= 50

@@ -7,10 +7,11 @@ it was executed at the largest budget that is committed, else as the notebook st
 from __future__ import annotations
 
 import base64
+import itertools
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,7 @@ import nbformat
 from markupsafe import Markup
 
 from alexnet_tf import claims, plots, provenance, recipes, reports, runs, verdicts
+from alexnet_tf.site.trail import Place, behind, linked, place
 from alexnet_tf.verdicts import Result, Verdict, shown
 
 SHORT = 12  # lines of code that are shown unfolded
@@ -36,6 +38,7 @@ class Chapter:
     name: str
     title: str
     path: Path
+    budget: str  # that it was executed at; empty where it was not
     state: str
 
 
@@ -50,7 +53,7 @@ def chapters() -> list[Chapter]:
             if budget
             else "Not executed at a real budget yet: the text and its checked outputs."
         )
-        found.append(Chapter(name, reports.title_of(source), executed.get(budget, source), state))
+        found.append(Chapter(name, reports.title_of(source), executed.get(budget, source), budget, state))
     return found
 
 
@@ -139,31 +142,59 @@ def _relinked(text: str) -> str:
     return re.sub(r"\[([^\]]+)\]\(\.\./[^)]+\)", r"\1", text)
 
 
-def _parts(pages: _Pages, chapter: Chapter) -> Iterator[dict[str, Any]]:
+def _parts(pages: _Pages, chapter: Chapter, notebook: Any, places: Sequence[Place]) -> Iterator[dict[str, Any]]:
     """The cells of a notebook, one part after another; pictures become files."""
     from nbconvert.filters import Highlight2HTML, markdown2html
 
-    highlight = partial(Highlight2HTML(), language="python")
-    for place, cell in enumerate(nbformat.read(chapter.path, as_version=4).cells):
+    highlight, heading = partial(Highlight2HTML(), language="python"), chapter.title
+    described: Counter[str] = Counter()
+    for number, cell in enumerate(notebook.cells):
         if cell.cell_type == "markdown":
+            heading = next(iter(re.findall(r"^#+ (.+)$", cell.source, re.M)), heading)
             yield {"kind": "text", "html": Markup(markdown2html(_relinked(cell.source)))}  # noqa: S704  (our own texts)
             continue
         code = cell.source.replace("# NBVAL_CHECK_OUTPUT\n", "")
         yield {"kind": "code", "html": Markup(highlight(code)), "short": code.count("\n") < SHORT}  # noqa: S704
-        for number, output in enumerate(cell.get("outputs", [])):
+        for count, output in enumerate(_joined(cell.get("outputs", []))):
             data = output.get("data", {})
-            if output.output_type == "stream" and output.name == "stdout":
-                yield {"kind": "output", "text": output.text.rstrip()}
+            if _prints(output):
+                yield {"kind": "output", "html": linked(output.text.rstrip(), places)}
             elif "image/png" in data:
-                file = f"pictures/{chapter.name}-{place}-{number}.png"
-                words = str(data.get("text/plain", "")).removeprefix("Figure: ")
+                words = _described(str(data.get("text/plain", "")), heading, described)
+                file = f"pictures/{chapter.name}-{number}-{count}.png"
                 yield {"kind": "picture", "file": pages.save(file, base64.b64decode(data["image/png"])), "text": words}
             elif "text/plain" in data:
-                yield {"kind": "output", "text": data["text/plain"]}
+                yield {"kind": "output", "html": linked(data["text/plain"], places)}
 
 
-def _index(pages: _Pages) -> None:
-    """The scorecard, claim by claim, and the way to the chapters."""
+def _prints(output: Any) -> bool:
+    return output.output_type == "stream" and output.name == "stdout"
+
+
+def _joined(outputs: Sequence[Any]) -> Iterator[Any]:
+    """The outputs of a cell; what it printed piece by piece, as kernels send it, is one."""
+    for printed, some in itertools.groupby(outputs, _prints):
+        if printed:
+            text = "".join(output.text for output in some)
+            yield nbformat.v4.new_output("stream", name="stdout", text=text)
+        else:
+            yield from some
+
+
+def _described(shown: str, heading: str, before: Counter[str]) -> str:
+    """What a picture shows, in words that no other picture of its page has: its own, else its section's heading."""
+    words = f"{heading}: a picture"
+    if shown.startswith("Figure: "):
+        parts = [
+            (part, len(list(same))) for part, same in itertools.groupby(shown.removeprefix("Figure: ").split("; "))
+        ]
+        words = "; ".join(part if count == 1 else f"{part} ({count} times)" for part, count in parts)
+    before[words] += 1
+    return words if before[words] == 1 else f"{words} ({before[words]})"
+
+
+def _index(pages: _Pages) -> list[Place]:
+    """The scorecard, claim by claim, and the way to the chapters; returns where the runs are told of."""
     found = verdicts.scorecard(runs.store_for("paper"))
     results = verdicts.results(recipes.RECIPES, store=runs.store_for("paper"))
     where = {(result.recipe, result.budget, result.protocol): _run_page(pages, result) for result in results}
@@ -172,16 +203,24 @@ def _index(pages: _Pages) -> None:
     drawing.savefig(pages.folder / "scorecard.png", dpi=110)
     counts = Counter(row.verdict for row in found).most_common()
     pages.write("index.html", "index.html", "An AlexNet laboratory", rows=rows, counts=counts, words=repr(drawing)[8:])
+    return [place(result, where[result.recipe, result.budget, result.protocol]) for result in results]
+
+
+def _colors(style: str) -> str:
+    """How a style colours code; what it says of white space, marked lines and line numbers has no use here."""
+    from pygments.formatters import HtmlFormatter
+
+    rules = HtmlFormatter(style=style).get_style_defs(".highlight").splitlines()
+    return "\n".join(rule for rule in rules if re.match(r"\.highlight \.(?!w |hll )", rule))
 
 
 def _style() -> str:
     """The site's own style with the colours of code, for light and for dark screens."""
-    from pygments.formatters import HtmlFormatter
-
-    light, dark = (HtmlFormatter(style=style).get_style_defs(".highlight") for style in ("friendly", "github-dark"))
+    schemes = (("light", "xcode"), ("dark", "github-dark"))
+    colors = [f"@media (prefers-color-scheme: {scheme}) {{\n{_colors(style)}\n}}" for scheme, style in schemes]
     own = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
-    plain = ".highlight, .highlight pre { background: var(--shade) !important; }"
-    return f"{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}\n{own}\n{plain}\n"
+    plain = ".highlight, .highlight pre { background: var(--shade); }"
+    return "\n".join([*colors, own, plain, ""])
 
 
 def build(folder: Path | None = None) -> Path:
@@ -191,8 +230,12 @@ def build(folder: Path | None = None) -> Path:
     folder.mkdir(parents=True)
     pages = _Pages(folder)
     pages.save("style.css", _style().encode())
-    _index(pages)
+    places = _index(pages)
     for chapter in pages.chapters:
-        parts = list(_parts(pages, chapter))
-        pages.write(f"{chapter.name}.html", "chapter.html", chapter.title, parts=parts, state=chapter.state)
+        notebook = nbformat.read(chapter.path, as_version=4)
+        parts = list(_parts(pages, chapter, notebook, places if chapter.budget else ()))
+        stands_on = behind(notebook, chapter.budget, places) if chapter.budget else []
+        pages.write(
+            f"{chapter.name}.html", "chapter.html", chapter.title, parts=parts, chapter=chapter, behind=stands_on
+        )
     return folder / "index.html"

@@ -1,0 +1,79 @@
+"""Photographs of users: a few in memory at a time, each with its own answer; and how fast the released network is."""
+
+import time
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from alexnet_tf import predict
+from alexnet_tf.errors import LabError
+
+
+def mean_colour(images, training):
+    """Stands for a network: the answer is the picture's colour."""
+    return images.mean(axis=(1, 2)) / 255
+
+
+def test_photographs_are_read_a_few_at_a_time_and_answered_in_order(monkeypatch):
+    read, most = [], []
+    images = [np.full((4 + i % 3, 5, 3), i, "uint8") for i in range(20)]
+
+    def coming():
+        for image in images:
+            read.append(image)
+            yield image
+
+    def network(batch, training):
+        most.append(len(read) - sum(most))
+        return mean_colour(batch, training)
+
+    monkeypatch.setattr(predict, "HELD", 400)  # bytes: of pictures of some sixty to ninety
+    found = predict.confidences(network, coming())
+    np.testing.assert_allclose(found[:, 0] * 255, np.arange(20))
+    assert 1 < most[0] < 8
+    monkeypatch.setattr(predict, "HELD", 0)
+    assert [len(chunk) for chunk in predict._chunks(images)] == [1] * 20
+
+
+def test_a_wrong_path_is_told_before_a_network_is_loaded(monkeypatch, tmp_path):
+    monkeypatch.setattr(predict, "load", None)
+    Image.new("RGB", (5, 5)).save(tmp_path / "a.png")
+    with pytest.raises(LabError, match="There is no image nowhere"):
+        predict.predict([str(tmp_path / "a.png"), "nowhere.png"])
+
+
+def test_a_mixed_folder_tells_what_it_leaves_out(tmp_path, capsys):
+    for name in ("a.jpg", "b.webp", "deep/c.tiff"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (5, 5)).save(tmp_path / name)
+    (tmp_path / "d.heic").touch()
+    assert len(predict.listed([str(tmp_path)])) == 3
+    assert f"1 of 4 files in {tmp_path} are left out for their endings (.heic)" in capsys.readouterr().err
+
+
+def test_what_newer_versions_of_keras_ask_is_left_out_for_older_ones(tmp_path):
+    """Colab's Keras 3.10 refuses an option that it does not know; the released network was saved with 3.15."""
+    file = predict.released()["cifar10"]
+    plain = predict._for_older(file, str(tmp_path))
+    for path, asked in (file, True), (plain, False):
+        with zipfile.ZipFile(path) as parts:
+            assert (predict.NEWER in parts.read("config.json").decode()) == asked
+    pictures = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype="uint8")
+    one, other = (predict.confidences(predict.load(path), pictures) for path in (file, plain))
+    np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.slow
+def test_the_released_network_classifies_hundreds_of_pictures_a_second(capsys):
+    """A floor that any machine clears, not a benchmark."""
+    model = predict.load(predict.released()["cifar10"])
+    pictures = np.random.default_rng(0).integers(0, 256, (2000, 32, 32, 3), dtype="uint8")
+    predict.confidences(model, pictures[:500])  # whatever is compiled at first
+    began = time.perf_counter()
+    assert predict.confidences(model, pictures).shape == (2000, 10)
+    speed = len(pictures) / (time.perf_counter() - began)
+    with capsys.disabled():
+        print(f"\n{speed:.0f} pictures of 32 pixels a second")
+    assert speed >= 200
