@@ -58,7 +58,11 @@ EXTRAS = {
 TRAINS = {
     "03_ablations": ("lab-*",),
     "04_paper_claims": ("paper-relu", "paper-tanh", "grid-base", "grid-no-norm", "grid-dropout-0"),
-    "06_trust": ("cifar10-bn64", "cifar10-simple", "int305-cnn", "zeng-aug", *["flowers-lrn"] * 3),
+    "06_trust": (
+        *("cifar10-bn64", "cifar10-simple", "int305-cnn", "zeng-aug"),
+        *("grid-base", "grid-per-image", "grid-no-augment", "grid-batch-after"),
+        *["flowers-lrn"] * 3,
+    ),
 }
 SPEED = 455.0  # billions of operations a second in a float32 matrix product, on the two cores that minutes are told for
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import train_tiny
 from PIL import Image
 
 from alexnet_tf import datasets, evaluation, export, paintbox, predict, released, runs
@@ -36,6 +37,14 @@ def test_a_released_network_answers_by_its_name_and_where_none_is_named(checkout
     assert hashlib.sha256((target / "model.keras").read_bytes()).hexdigest() in card
     assert finished.command in card
     assert json.loads((target / "classes.json").read_text()) == finished.record["class_names"]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("cifar10-bn64", "may have been chosen on the test images"), ("today-flowers", "nothing was chosen on them")],
+)
+def test_a_card_says_what_was_chosen_on_the_test_images(checkout, name, said):
+    assert said in (released.release(train_tiny(checkout / "runs", name), "small") / "README.md").read_text()
 
 
 def test_what_is_too_large_or_ill_named_is_not_released(checkout, finished, monkeypatch):
