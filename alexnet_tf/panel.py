@@ -51,7 +51,7 @@ def explore(model: Any, images: Sequence[np.ndarray], names: Sequence[str]) -> A
             try:
                 image = read_image(io.BytesIO(own.value[0]["content"])) if own.value else images[which.value]
             except (LabError, OSError) as error:
-                print(f"This file can't be read as an image: {error}")
+                print(error)
                 return
             display(still(model, image, names, where.value))
             plots.plt.close("all")

@@ -252,6 +252,6 @@ def the_panel_answers(page, lab, tmp_path):
     changed(at_layer, f"Grad-CAM at {names[2]}")
     shoot(page, "panel-upload")
     upload(tmp_path / "words.txt")
-    page.wait_for_selector(f"{PANEL} >> text=This file can't be read as an image")
+    page.wait_for_selector(f"{PANEL} >> text=What was uploaded can't be read as an image")
     no_traceback()
     shoot(page, "panel-refusal")
