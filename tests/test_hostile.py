@@ -1,6 +1,7 @@
 """Hostile and damaged files: code is not run, changed bytes are told, names are only names."""
 
 import json
+import re
 import zipfile
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alexnet_tf import reports, runs
+from alexnet_tf import datasets, reports, runs
 from alexnet_tf.__main__ import main
 from alexnet_tf.errors import LabError
 
@@ -88,15 +89,52 @@ def test_class_names_beside_a_model_are_as_many_as_its_classes(tmp_path, content
         predict.predict([str(tmp_path / "x.png")], str(tmp_path / "m.keras"))
 
 
-def test_names_with_html_are_escaped_in_reports(tmp_path):
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+
+def rendered(tmp_path, cell):
     import nbformat
 
-    cell = nbformat.v4.new_code_cell("print(kinds)")
-    cell.outputs = [nbformat.v4.new_output("stream", name="stdout", text="<script>alert(1)</script>")]
     nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "x.ipynb")
-    page = reports.render(tmp_path / "x.ipynb").read_text()
-    assert "<script>alert(1)" not in page
-    assert "&lt;script&gt;alert(1)" in page
+    return reports.render(tmp_path / "x.ipynb").read_text()
+
+
+def test_a_class_folder_named_like_html_is_escaped_in_reports(tmp_path):
+    """Printed by a notebook, and as a table."""
+    import nbformat
+    import pandas as pd
+    from test_datasets import make_folder
+
+    make_folder(tmp_path / "photos", classes=(HOSTILE, "b"), count=20)
+    names = datasets.load(str(tmp_path / "photos")).class_names
+    assert HOSTILE in names
+    cell = nbformat.v4.new_code_cell("names")
+    table = {"text/html": pd.DataFrame({"class": names})._repr_html_()}
+    cell.outputs = [
+        nbformat.v4.new_output("stream", name="stdout", text=str(names)),
+        nbformat.v4.new_output("display_data", table),
+    ]
+    page = rendered(tmp_path, cell)
+    assert not re.search("<img [^>]*onerror", page)
+    assert page.count("&lt;img src=x onerror=alert(1)&gt;") == 2
+
+
+@pytest.mark.parametrize("name", [HOSTILE, f"a\n```\n{HOSTILE}", "[b](javascript:alert(1))", f"`{HOSTILE}`"])
+def test_a_folder_or_class_named_like_html_is_only_a_name_in_a_fine_tunings_page(make_run, tmp_path, name):
+    import nbformat
+
+    from alexnet_tf import finetune
+
+    rights = [np.arange(60) < count for count in (30, 40, 45, 50)]
+    *head, whole = [make_run("cifar10-simple", right, overrides={"epochs": n}) for n, right in enumerate(rights, 1)]
+    for size, run in zip((10, 20, 40, 40), [*head, whole], strict=True):
+        run.record["class_names"] = [name, "other"]
+        run.record["images"]["train"] = size
+    finetune._report(finetune.Tuned(tmp_path, head, whole), f"/photos/{name}", "a network")
+    page = rendered(tmp_path, nbformat.v4.new_markdown_cell((tmp_path / "report.md").read_text()))
+    assert not re.search("<img [^>]*onerror", page)
+    assert 'javascript:alert(1)"' not in page
+    assert page.count("alert(1)") >= 3  # heading, mistakes and table still name it
 
 
 @pytest.mark.parametrize("place", range(0, 400, 37))
