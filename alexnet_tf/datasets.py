@@ -161,13 +161,19 @@ def _flowers() -> Splits:
     raise _missing("flowers")
 
 
+LARGE = 10**9  # bytes of shards whose reading takes long enough to be told
+
+
 def _indexed(home: Path, part: str) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-    """Places and labels of the records of a part, kept until a shard changes: ImageNet's are 150 GB to read."""
+    """Places and labels of a part's records, kept until a shard changes: ImageNet's are 150 GB to read and check."""
     seen = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in prepared.shards(home, part)]
     key = hashlib.sha256(json.dumps([str(home), seen]).encode()).hexdigest()[:16]
     kept = cache() / "indexes" / f"{home.parent.name}-{part}-{key}.npz"
     with contextlib.suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile), np.load(kept) as arrays:
         return tuple(arrays["places"].tobytes().decode().splitlines()), arrays["labels"]
+    size = sum(size for _, size, _ in seen)
+    if size >= LARGE:
+        print(f"{home.parent.name}: the {size / 1e9:.0f} GB of {part} are read and checked, this once", file=sys.stderr)
     places, labels = prepared.index(home, part)
     content = io.BytesIO()
     np.savez_compressed(content, places=np.frombuffer("\n".join(places).encode(), "uint8"), labels=labels)
