@@ -8,13 +8,14 @@ logits) and ``measurements/``. Weights and half-done trainings lie under ``.cach
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
+import sys
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,9 +75,17 @@ def locked(path: Path, told: str, wait: bool = False) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except ImportError:  # not on this system: go without
             pass
-        except OSError as error:
+        except (BlockingIOError, PermissionError) as error:  # some systems call a lock that is held forbidden
             raise LabError(f"{told} by another process: wait for it, or stop it.") from error
+        except OSError as error:
+            _tell_of_no_locks(path.parent, error.strerror)
         yield
+
+
+@functools.cache
+def _tell_of_no_locks(folder: Path, why: str) -> None:
+    """Once a folder: some network disks know no locks, and a training there is better than none."""
+    print(f"{folder} lies on a disk without locks ({why}): see that no other process trains there.", file=sys.stderr)
 
 
 def read_object(path: Path) -> dict[str, Any]:
@@ -129,7 +138,7 @@ class Run:
     path: Path
     scratch: Path  # weights and the state of an unfinished training
 
-    @cached_property
+    @functools.cached_property
     def record(self) -> dict[str, Any]:
         """The whole record of a finished run."""
         file = self.path / "record.json"
@@ -145,7 +154,7 @@ class Run:
             )
         return record
 
-    @cached_property
+    @functools.cached_property
     def outputs(self) -> dict[str, np.ndarray]:
         """Ids, labels and logits for validation and test, as ``val_ids`` ... ``test_logits``.
 

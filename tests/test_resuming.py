@@ -1,6 +1,7 @@
 """Training interrupted: resumed equals uninterrupted, nothing half-written counts, one process at a time."""
 
 import contextlib
+import errno
 import json
 import signal
 import threading
@@ -209,6 +210,27 @@ def test_two_processes_do_not_train_one_run(tmp_path):
     with run.locked(), pytest.raises(LabError, match="another process"):
         train_tiny(tmp_path)
     assert train_tiny(tmp_path).finished
+
+
+def test_a_disk_without_locks_is_told_once_and_trained_on(tmp_path, monkeypatch, capsys):
+    fcntl = pytest.importorskip("fcntl")
+
+    def no_locks(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    for _ in range(2):
+        with runs.locked(tmp_path / "lock", "It is being trained"):
+            pass
+    assert capsys.readouterr().err == (
+        f"{tmp_path} lies on a disk without locks (No locks available): see that no other process trains there.\n"
+    )
+    monkeypatch.setattr(fcntl, "flock", lambda *_: (_ for _ in ()).throw(BlockingIOError()))
+    with (
+        pytest.raises(LabError, match="It is being trained by another process"),
+        runs.locked(tmp_path / "lock", "It is being trained"),
+    ):
+        pass
 
 
 def test_notebooks_side_by_side_wait_for_each_other(tmp_path, monkeypatch):
