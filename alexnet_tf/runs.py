@@ -109,14 +109,32 @@ def is_whole(record: Mapping[str, Any]) -> bool:
     return typed and record.get("checksum", checksum(record)) == checksum(record)
 
 
+UNPACKED = 64 * 2**20  # bytes that a ZIP file may unpack to in any case
+PACKED_BY = 50  # and how many times its own size beyond
+
+
+def refuse_bomb(path: Path) -> None:
+    """Raise if a ZIP file (``.npz``, ``.keras``) would fill the memory with what no training has written."""
+    with zipfile.ZipFile(path) as file:
+        unpacked = sum(entry.file_size for entry in file.infolist())
+    if unpacked > max(UNPACKED, PACKED_BY * path.stat().st_size):
+        raise LabError(
+            f"{path} holds {path.stat().st_size / 1e6:.1f} MB and would unpack to {unpacked / 1e6:,.0f} MB, as no "
+            "network or record does: get it anew from where it came from."
+        )
+
+
 def read_arrays(path: Path, what: str) -> dict[str, np.ndarray]:
     """The arrays of an ``.npz`` file, or a sentence about `what` when it is no whole one."""
     import numpy as np
 
     try:
+        refuse_bomb(path)
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return dict(arrays)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except LabError:
+        raise
+    except Exception as error:  # whatever damaged bytes make the decoder raise
         raise LabError(f"{what} are missing or damaged: train anew with --fresh ({path}).") from error
 
 

@@ -1,5 +1,6 @@
 """Hostile and damaged files: code is not run, changed bytes are told, names are only names."""
 
+import contextlib
 import json
 import re
 import zipfile
@@ -151,3 +152,31 @@ def test_flipped_bits_in_a_record_never_pass_as_a_run(make_run, tmp_path, place)
         assert type(error).__name__ == "LabError", error
     else:  # the flip hit a byte that carries no content
         np.testing.assert_array_equal(outputs["test_logits"], run.outputs["test_logits"])
+
+
+def test_a_file_that_would_unpack_to_far_more_than_it_is_is_not_opened(tmp_path):
+    """A gigabyte of zeros in one megabyte; while a record of a million like answers is read."""
+    bomb = tmp_path / "bomb.npz"
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as file, file.open("x.npy", "w", force_zip64=True) as entry:
+        np.lib.format.write_array_header_1_0(entry, {"descr": "|u1", "fortran_order": False, "shape": (10**9,)})
+        for _ in range(100):
+            entry.write(bytes(10**7))
+    with pytest.raises(LabError, match=r"holds 1\.0 MB and would unpack to 1,000 MB"):
+        runs.read_arrays(bomb, "The outputs")
+    np.savez_compressed(tmp_path / "plain.npz", answers=np.zeros(10**6))
+    assert runs.read_arrays(tmp_path / "plain.npz", "The outputs")["answers"].shape == (10**6,)
+
+
+def test_any_bytes_are_arrays_or_told(tmp_path):
+    np.savez_compressed(tmp_path / "whole.npz", a=np.arange(9), b=np.array("text"))
+    whole = (tmp_path / "whole.npz").read_bytes()
+
+    @settings(max_examples=300)
+    @given(st.integers(0, len(whole) - 1), st.binary(min_size=1, max_size=3), st.booleans())
+    def read(place, other, cut):
+        damaged = whole[:place] + other + (b"" if cut else whole[place + len(other) :])
+        (tmp_path / "damaged.npz").write_bytes(damaged)
+        with contextlib.suppress(LabError):
+            assert runs.read_arrays(tmp_path / "damaged.npz", "The outputs").keys() <= {"a", "b"}
+
+    read()
