@@ -12,6 +12,7 @@ import functools
 import hashlib
 import json
 import os
+import shutil
 import sys
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -50,8 +51,8 @@ def store_for(budget: str) -> Path:
     return cache() / "runs" if budget == "quick" else home() / "reports" / "runs"
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a whole file or nothing, whenever the process dies."""
+def write_beside(path: Path, content: bytes) -> Path:
+    """Write a whole file beside its place, to be renamed into it; of a failure nothing stays."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
@@ -59,10 +60,15 @@ def write_atomically(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        partial.replace(path)
     except BaseException:
         partial.unlink(missing_ok=True)  # a full disk needs its room back
         raise
+    return partial
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a whole file or nothing, whenever the process dies."""
+    write_beside(path, content).replace(path)
 
 
 @contextlib.contextmanager
@@ -233,6 +239,24 @@ class Run:
         recipe = recipes.get(record["name"]).at(record["budget"]).change(record["overrides"])
         pairs = changed_fields(record["recipe"], recipe.fields())
         return [f"{name} was {old!r} and is now {new!r}" for name, (old, new) in pairs.items()]
+
+    def put(self, weights: Path, outputs: bytes, record: bytes) -> None:
+        """Let a finished training take the place of an earlier one; `weights` is a file beside theirs.
+
+        At no moment does a whole record stand over files of another: all are written before the earlier record
+        goes, and the new one comes last. A process that dies in between leaves an unfinished run.
+        """
+        beside = [
+            (weights, self.weights),
+            *(
+                (write_beside(self.path / name, content), self.path / name)
+                for name, content in (("outputs.npz", outputs), ("record.json", record))
+            ),
+        ]
+        (self.path / "record.json").unlink(missing_ok=True)
+        shutil.rmtree(self.path / "measurements", ignore_errors=True)  # of the weights that are being replaced
+        for partial, place in beside:
+            partial.replace(place)
 
     def discard_state(self) -> None:
         """Forget an unfinished training; a finished run stays until a new one replaces it."""
