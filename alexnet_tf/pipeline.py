@@ -14,7 +14,7 @@ import numpy as np
 from alexnet_tf.augment import augment, color_components
 from alexnet_tf.errors import LabError
 from alexnet_tf.preprocess import Preprocess
-from alexnet_tf.splits import Split, encoded, plain_jpeg, read_image
+from alexnet_tf.splits import Split, encoded, plain_jpeg, read_image, some_pixels
 
 import tensorflow as tf  # isort: skip  (after Keras, which loads it quietly)
 
@@ -98,12 +98,6 @@ def _fetch(split: Split, classes: int, preprocess: Preprocess) -> Callable[[tf.T
     return fetch
 
 
-def _sample(split: Split) -> np.ndarray:
-    """Pixels enough to know the colours of a split."""
-    places = np.linspace(0, len(split) - 1, min(len(split), 500)).astype(int)
-    return np.concatenate([split.image(place).reshape(-1, 3) for place in places])
-
-
 def training_stream(
     split: Split,
     classes: int,
@@ -119,7 +113,7 @@ def training_stream(
         raise LabError(f"A batch of {batch_size} is larger than the {len(split)} training images: take a smaller one.")
     amounts = dict(augmentations or {})
     fetch = _fetch(split, classes, preprocess)
-    components = color_components(_sample(split)) if amounts.get("pca") else None
+    components = color_components(some_pixels(split)) if amounts.get("pca") else None
 
     def epoch(number: tf.Tensor) -> tf.data.Dataset:
         key = tf.stack([tf.constant(seed, tf.int64), number])
