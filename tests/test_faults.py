@@ -17,7 +17,7 @@ from alexnet_tf import runs
 from alexnet_tf.__main__ import main
 from alexnet_tf.errors import LabError
 
-EPOCHS = 30
+EPOCHS = 60
 
 
 TINY = ["train_images=48", f"epochs={EPOCHS}", "batch_size=16", "options.width=0.05", "options.dense_units=8"]
@@ -141,7 +141,7 @@ def test_twenty_kills_change_nothing(tmp_path):
             break
         kills += 1
         assert not the_run(tmp_path / "killed").finished
-    assert kills >= 15
+    assert kills == 20
     assert finish(start(tmp_path / "killed")) == 0
     whole, killed = the_run(tmp_path / "whole"), the_run(tmp_path / "killed")
     assert [row["epoch"] for row in killed.history] == list(range(1, EPOCHS + 1))
