@@ -54,8 +54,8 @@ SAVE_EVERY = 300.0
 class SaveState(keras.callbacks.Callback):
     """Keeps the whole state of a training on disk, and the best weights if the recipe wants them.
 
-    It saves after each epoch and, where one process trains on one device, also within long epochs and
-    when it is asked to stop (see `heeding_ctrl_c`). Of several processes all read it and one writes it.
+    It saves after each epoch and, where one process trains, also within long epochs and when it is asked to
+    stop (see `heeding_ctrl_c`). Of several processes all read it and one writes it.
     """
 
     def __init__(
@@ -154,7 +154,7 @@ class SaveState(keras.callbacks.Callback):
             self.model.jax_state_sync()
         if self.sums:  # added to those of the first batch since the restart, which has made the metrics' variables
             for variable, value in zip(self.model.metrics_variables, self.sums, strict=True):
-                variable.assign_add(value)
+                variable.assign(ops.convert_to_numpy(variable) + value)  # adding in place is not for mirrored ones
             self.sums = []
         if due:
             self.save()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -26,6 +27,51 @@ tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU"
 """,
     "jax": "",
 }
+
+
+CUT = """
+import json, signal, sys
+{before}
+from alexnet_tf import callbacks, runs, training
+changes = dict(train_images=60, epochs=2, batch_size=20, optimizer="sgd", learning_rate=0.05, momentum=0.9)
+changes |= {{"options.dropout": 0.0, "options.width": 0.1, "options.dense_units": 8}}
+def train(name):
+    return training.train("cifar10-bn64", "quick", 0, changes, store=sys.argv[1] + "/" + name, on="all")
+whole, usual, steps = train("whole"), callbacks.Progress.on_train_batch_end, []
+signal.signal(signal.SIGINT, signal.default_int_handler)
+def press(self, batch, logs=None):
+    usual(self, batch, logs)
+    steps.append(batch)
+    if len(steps) in (1, 3):  # in the first batch of each epoch
+        signal.raise_signal(signal.SIGINT)
+callbacks.Progress.on_train_batch_end = press
+for _ in range(2):
+    try:
+        train("cut")
+    except KeyboardInterrupt:
+        pass
+again = train("cut")
+print(json.dumps([whole.record["provenance"]["devices"], again.record["provenance"]["resumed"]]))
+print(json.dumps([[row["loss"] for row in run.history] for run in (whole, again)]))
+print(json.dumps([run.outputs["test_logits"][:3].tolist() for run in (whole, again)]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", VIRTUAL)
+def test_ctrl_c_within_an_epoch_is_heeded_on_two_devices_too(tmp_path, backend):
+    environment = {**os.environ, "KERAS_BACKEND": backend, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    code = CUT.format(before=VIRTUAL[backend])
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, env=environment, timeout=300
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert re.findall(r"saved after step (\d) of epoch (\d)", done.stderr) == [("2", "1"), ("2", "2")]
+    told, losses, logits = map(json.loads, done.stdout.splitlines()[-3:])
+    assert told == [2, 2]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+    for ours, theirs in zip(*logits, strict=True):
+        assert theirs == pytest.approx(ours, abs=4e-3)
 
 
 @pytest.mark.slow
