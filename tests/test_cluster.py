@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from test_datasets import make_folder
 
 from alexnet_tf import cluster, runs
 from alexnet_tf.cluster import Seat, find
@@ -117,10 +118,14 @@ def weights(run):
 
 
 @pytest.mark.slow
-def test_two_processes_are_one_with_two_devices(tmp_path):
+@pytest.mark.parametrize("images", ["held in memory", "photographs"])
+def test_two_processes_are_one_with_two_devices(tmp_path, images):
     """Network, curve and outputs; the second process writes and says nothing."""
     pytest.importorskip("jax", reason="the jax extra is not installed")
     epochs = ["--set", "epochs=2", "--set", "augment.mixup=0.2"]
+    if images == "photographs":
+        make_folder(tmp_path / "photos", count=24)
+        epochs += ["--set", f"dataset={tmp_path / 'photos'}", "--set", "resize_first=true"]
     assert finish(start(tmp_path / "one", *epochs, "--devices", "all", devices=2)) == [0]
     elsewhere = ("--runs", str(tmp_path / "never"))
     assert finish(*start_two(tmp_path / "two", *epochs, second=elsewhere)) == [0, 0], said(tmp_path / "two", 0)
