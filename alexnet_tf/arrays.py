@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from alexnet_tf import order
 from alexnet_tf.ahead import Decoder
 from alexnet_tf.augment import Draw, augment, color_components
 from alexnet_tf.devices import Share
@@ -77,7 +78,7 @@ def _source(split: Split, preprocess: Preprocess) -> tuple[Callable[..., Any], C
 
 
 def _steps(
-    images: int,
+    split: Split,
     batch_size: int,
     seed: int,
     drop_remainder: bool,
@@ -86,14 +87,19 @@ def _steps(
     neighbours: int,
 ) -> Iterator[tuple[np.ndarray, Any, np.ndarray | None, int]]:
     """Step after step: the places of its images, its key, and of a share which rows of how many these are."""
-    epoch, first = begin
+    (epoch, first), images, large = begin, len(split), order.in_blocks(split)
     while True:
-        order = np.random.default_rng([seed, epoch]).permutation(images).astype("int32")
+        if large:
+            whole = order.of_epoch(images, seed, epoch)
+        else:
+            whole = np.random.default_rng([seed, epoch]).permutation(images).astype("int32")
         stop = images - images % batch_size if drop_remainder else images
         for step in range(first, -(-stop // batch_size)):
             start = step * batch_size
-            places = order[start : min(start + batch_size, stop)]
+            places = whole[start : min(start + batch_size, stop)]
             count, rows = len(places), None
+            if large and share.processes == 1:  # of several each would fetch what the others read
+                order.ask_ahead(split, whole, start, count)
             if share.processes > 1:
                 own = share.rows(count)
                 rows = np.arange(own[0] - neighbours, own[-1] + 1) % count
@@ -130,7 +136,7 @@ def training_stream(
         return preprocess.after_augmentation(raw[neighbours:]), labels[neighbours:]
 
     run = _compiled(prepare, fixed=("count",))
-    steps = _steps(len(split), batch_size, seed, drop_remainder, begin, share, neighbours)
+    steps = _steps(split, batch_size, seed, drop_remainder, begin, share, neighbours)
     asked = ((places, (one_hot[split.labels[places]], key, rows, count)) for places, key, rows, count in steps)
     for raw, (labels, key, rows, count) in batches(asked):
         yield run(raw, labels, key, rows, count=count)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from alexnet_tf import order
 from alexnet_tf.augment import augment, color_components
 from alexnet_tf.errors import LabError
 from alexnet_tf.preprocess import Preprocess
@@ -98,6 +99,14 @@ def _fetch(split: Split, classes: int, preprocess: Preprocess) -> Callable[[tf.T
     return fetch
 
 
+def _order(split: Split, key: tf.Tensor) -> tf.Tensor:
+    """The places of an epoch's images, from the key of seed and epoch."""
+    if not order.in_blocks(split):
+        return tf.random.experimental.stateless_shuffle(tf.range(len(split)), key)
+    places = tf.numpy_function(lambda key: order.of_epoch(len(split), int(key[0]), int(key[1])), [key], tf.int32)
+    return tf.ensure_shape(places, [len(split)])
+
+
 def training_stream(
     split: Split,
     classes: int,
@@ -117,9 +126,16 @@ def training_stream(
 
     def epoch(number: tf.Tensor) -> tf.data.Dataset:
         key = tf.stack([tf.constant(seed, tf.int64), number])
-        order = tf.random.experimental.stateless_shuffle(tf.range(len(split)), key)
-        batches = tf.data.Dataset.from_tensor_slices(order).batch(batch_size, drop_remainder)
+        batches = tf.data.Dataset.from_tensor_slices(_order(split, key)).batch(batch_size, drop_remainder)
         return batches.enumerate().map(lambda step, places: (key, step, places))
+
+    def asked_ahead(key: tf.Tensor, step: tf.Tensor, places: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        def ask(number: np.ndarray, step: np.ndarray, count: np.ndarray) -> np.ndarray:
+            order.ask_ahead(split, order.of_epoch(len(split), seed, int(number)), int(step) * batch_size, int(count))
+            return step
+
+        step = tf.numpy_function(ask, [key[1], step, tf.size(places)], tf.int64)
+        return key, tf.ensure_shape(step, []), places
 
     def prepare(key: tf.Tensor, step: tf.Tensor, places: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         images, labels = fetch(places)
@@ -129,6 +145,8 @@ def training_stream(
 
     first, step = begin
     batches = tf.data.Dataset.range(first, ENDLESS).flat_map(epoch).skip(step)
+    if order.in_blocks(split):
+        batches = batches.map(asked_ahead)
     return batches.map(prepare, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
