@@ -63,7 +63,8 @@ WANTED = {
     ),
     "imagenet2012": (
         "imagenet2012/5.1.0",
-        "get its archives from image-net.org; TensorFlow Datasets prepares them: tfds build imagenet2012",
+        "get its archives from image-net.org; TensorFlow Datasets prepares them: tfds build imagenet2012; "
+        "or put shards named train-00000-of-01024 and validation-00000-of-00128 into imagenet2012",
     ),
 }
 
@@ -173,7 +174,7 @@ def _indexed(home: Path, part: str) -> tuple[tuple[str, ...], NDArray[np.int64]]
         return tuple(arrays["places"].tobytes().decode().splitlines()), arrays["labels"]
     size = sum(size for _, size, _ in seen)
     if size >= LARGE:
-        print(f"{home.parent.name}: the {size / 1e9:.0f} GB of {part} are read and checked, this once", file=sys.stderr)
+        print(f"{home}: the {size / 1e9:.0f} GB of {part} are read and checked, this once", file=sys.stderr)
     places, labels = prepared.index(home, part)
     content = io.BytesIO()
     np.savez_compressed(content, places=np.frombuffer("\n".join(places).encode(), "uint8"), labels=labels)

@@ -25,10 +25,14 @@ _PLACE = re.compile(r"(.+)#(\d+)\+(\d+)")
 
 
 def newest(data_dir: Path, name: str) -> Path | None:
-    """The folder of the newest version of a dataset that is prepared under a data folder."""
+    """The folder of the newest version of a dataset that is prepared under a data folder.
+
+    Or the dataset's folder itself, where it holds shards as ImageNet is usually cut: ``train-00000-of-01024``.
+    """
     versions = [path for path in (data_dir / name).glob("*.*.*") if path.is_dir() and any(path.iterdir())]
+    usual = data_dir / name if any((data_dir / name).glob("train-*-of-*")) else None
     numbered = [path for path in versions if re.fullmatch(r"\d+\.\d+\.\d+", path.name)]
-    return max(numbered, key=lambda path: tuple(map(int, path.name.split("."))), default=None)
+    return max(numbered, key=lambda path: tuple(map(int, path.name.split("."))), default=usual)
 
 
 def records(path: Path, checked: bool = False) -> Iterator[tuple[int, bytes]]:
@@ -141,10 +145,18 @@ def _varints(packed: bytes) -> Iterator[int]:
 
 def shards(folder: Path, part: str) -> list[Path]:
     """The shards of one part, in order; a set of which one is missing is told."""
-    files = sorted(folder.glob(f"{folder.parent.name}-{part}.tfrecord-*-of-*"))
+    files = sorted(folder.glob(f"{folder.parent.name}-{part}.tfrecord-*-of-*")) or sorted(folder.glob(f"{part}-*-of-*"))
     if not files or len(files) != int(files[0].name.rpartition("-of-")[2]):
         raise LabError(f"{folder} is damaged (it has {len(files)} files of {part}): remove it and prepare it anew.")
     return files
+
+
+def _photograph(record: bytes) -> tuple[Any, Any]:
+    """The image file and the label in a record, as TensorFlow Datasets or as ImageNet's usual shards name them."""
+    row = example(record)
+    if "image/encoded" in row:
+        return row["image/encoded"], row["image/class/label"] - 1  # theirs begin at 1
+    return row.get("image"), row["label"]
 
 
 def images(folder: Path, part: str) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.uint8]]:
@@ -172,7 +184,7 @@ def index(folder: Path, part: str) -> tuple[list[str], NDArray[np.int64]]:
         for file in shards(folder, part):
             for offset, record in records(file, checked=True):
                 places.append(f"{file}#{offset}+{len(record)}")
-                labels.append(example(record)["label"])
+                labels.append(_photograph(record)[1])
         return places, np.array(labels, "int64")
     except (KeyError, OverflowError, TypeError, ValueError) as error:
         raise LabError(f"{folder} is damaged ({error}): remove it and prepare it anew.") from error
@@ -198,7 +210,10 @@ def encoded(place: str) -> io.BytesIO:
         content, tail = file.read(int(found[3])), file.read(4)
     if checksum(content) != tail:
         raise _flipped(found[1])
-    image = example(content).get("image")
+    try:
+        image, _ = _photograph(content)
+    except (KeyError, TypeError, ValueError):
+        image = None
     if not isinstance(image, bytes):
         raise LabError(f"{place} is a record without an image: remove its folder and prepare it anew.")
     return io.BytesIO(image)

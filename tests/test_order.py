@@ -73,6 +73,7 @@ def test_neighbours_are_one_read():
 
 def test_the_stream_follows_the_order_and_asks_ahead_also_where_it_is_resumed(large, monkeypatch):
     split, asked = large
+
     def fetch(*_):
         import tensorflow as tf
 

@@ -99,6 +99,40 @@ def test_imagenet_has_its_two_parts_and_the_names_it_lists(data_dir):
     assert datasets.load("imagenet2012").class_names[999] == "n00000999"
 
 
+def test_imagenet_in_its_usual_shards_is_read_by_the_same_door(data_dir):
+    """Labels from 1, and features that nobody here asks for: boxes as floats, texts, lists that are empty."""
+    import tensorflow as tf
+
+    folder, shots = data_dir / "imagenet2012", {}
+    folder.mkdir(parents=True)
+    for part in "train", "validation":
+        for shard in range(2):
+            with tf.io.TFRecordWriter(str(folder / f"{part}-0000{shard}-of-00002")) as writer:
+                for number in range(3):
+                    shots[part, shard, number] = picture(10 * shard + number, (9, 12, 3))
+                    png = tf.io.encode_png(shots[part, shard, number]).numpy()
+                    label = tf.train.Feature(int64_list=tf.train.Int64List(value=[1000 - number]))
+                    features = {
+                        "image/encoded": tf.train.Feature(bytes_list=tf.train.BytesList(value=[png])),
+                        "image/class/label": label,
+                        "image/object/bbox/xmin": tf.train.Feature(float_list=tf.train.FloatList(value=[0.1, 0.5])),
+                        "image/object/bbox/label": tf.train.Feature(int64_list=tf.train.Int64List()),
+                        "image/class/text": tf.train.Feature(bytes_list=tf.train.BytesList(value=[b"a fish"])),
+                    }
+                    example = tf.train.Example(features=tf.train.Features(feature=features))
+                    writer.write(example.SerializeToString())
+    splits = datasets.load("imagenet2012")
+    assert datasets.found("imagenet2012") == str(folder)
+    for part, split in ("train", splits.train), ("validation", splits.test):
+        assert split.labels.tolist() == [999, 998, 997] * 2
+        for place in range(6):
+            np.testing.assert_array_equal(split.image(place), shots[part, place // 3, place % 3])
+    (folder / "train-00001-of-00002").unlink()
+    datasets._whole.cache_clear()
+    with pytest.raises(LabError, match="has 1 files of train"):
+        datasets.load("imagenet2012")
+
+
 def test_the_newest_version_is_taken(data_dir):
     for version in "3.0.1", "3.0.10", "3.0.9", "nonsense.of.ours":
         (data_dir / "x" / version).mkdir(parents=True)
