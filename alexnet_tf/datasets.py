@@ -19,7 +19,6 @@ import io
 import json
 import os
 import sys
-import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -33,7 +32,7 @@ from alexnet_tf import doors, paintbox, prepared
 from alexnet_tf.errors import LabError, UsageError, choose
 from alexnet_tf.folders import own_folder
 from alexnet_tf.recipe import PROTOCOLS
-from alexnet_tf.runs import cache, write_atomically
+from alexnet_tf.runs import cache, read_arrays, write_atomically
 from alexnet_tf.splits import HELD_OUT, Split, Splits, fold, split_off, stratified
 
 
@@ -170,7 +169,8 @@ def _indexed(home: Path, part: str) -> tuple[tuple[str, ...], NDArray[np.int64]]
     seen = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in prepared.shards(home, part)]
     key = hashlib.sha256(json.dumps([str(home), seen]).encode()).hexdigest()[:16]
     kept = cache() / "indexes" / f"{home.parent.name}-{part}-{key}.npz"
-    with contextlib.suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile), np.load(kept) as arrays:
+    with contextlib.suppress(LabError, ValueError, KeyError):  # what is damaged is made again
+        arrays = read_arrays(kept, "The index")
         return tuple(arrays["places"].tobytes().decode().splitlines()), arrays["labels"]
     size = sum(size for _, size, _ in seen)
     if size >= LARGE:

@@ -193,7 +193,17 @@ def index(folder: Path, part: str) -> tuple[list[str], NDArray[np.int64]]:
 def class_names(folder: Path, default: tuple[str, ...]) -> tuple[str, ...]:
     """The names that the folder lists, or those it is known to have."""
     listed = folder / "label.labels.txt"
-    return tuple(listed.read_text().split("\n")[: len(default)]) if listed.is_file() else default
+    if not listed.is_file():
+        return default
+    try:
+        names = tuple(listed.read_text(encoding="utf-8").split("\n")[: len(default)])
+    except UnicodeDecodeError as error:
+        raise LabError(f"{listed} holds no text in UTF-8 ({error.reason}): mend or remove it.") from error
+    if len(names) < len(default) or not all(names):
+        raise LabError(
+            f"{listed} names {len([name for name in names if name])} of {len(default)} classes: mend or remove it."
+        )
+    return names
 
 
 def is_place(name: str) -> bool:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from alexnet_tf import datasets, reports, runs
 from alexnet_tf.__main__ import main
-from alexnet_tf.errors import LabError
+from alexnet_tf.errors import LabError, UsageError
 
 
 def test_a_model_file_with_code_in_it_is_not_run(tmp_path, capsys, monkeypatch):
@@ -180,3 +180,118 @@ def test_any_bytes_are_arrays_or_told(tmp_path):
             assert runs.read_arrays(tmp_path / "damaged.npz", "The outputs").keys() <= {"a", "b"}
 
     read()
+
+
+ANY = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@pytest.fixture
+def saver(tmp_path):
+    """What saves and loads the state of a tiny network."""
+    from types import SimpleNamespace
+
+    from alexnet_tf.callbacks import SaveState
+    from alexnet_tf.quiet import keras
+
+    network = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    network.compile("sgd", "mse")
+    (tmp_path / "scratch").mkdir()
+    found = SaveState(runs.Run(tmp_path / "r" / "b" / "seed-0", tmp_path / "scratch"), SimpleNamespace(), {})
+    found.set_model(network)
+    found.save()
+    return found
+
+
+def test_any_state_of_a_training_is_gone_on_from_or_told(saver):
+    file, whole = saver.run.state, saver.run.state.read_bytes()
+    with np.load(file) as arrays:
+        known = dict(arrays)
+    about = json.loads(str(known.pop("about")))
+
+    @given(st.sampled_from([*about, None]), ANY, st.integers(0, len(whole) - 1), st.integers(1, 255))
+    def load(key, value, place, flip):
+        damaged = bytearray(whole)
+        damaged[place] ^= flip
+        file.write_bytes(damaged)
+        with contextlib.suppress(LabError):
+            saver.load()
+        np.savez(file, about=json.dumps({**about, key: value} if key else value), **known)
+        with contextlib.suppress(LabError):
+            assert saver.load() == len(saver.history)
+
+    load()
+
+
+def test_an_index_that_is_damaged_is_made_again(tmp_path, monkeypatch):
+    from test_prepared import picture, prepare
+
+    monkeypatch.setenv("ALEXNET_CACHE", str(tmp_path / "cache"))
+    home = prepare(tmp_path, "cifar10", {"test": [picture(i, (8, 8, 3)) for i in range(4)]}, (8, 8, 3), 10)
+    places, labels = datasets._indexed(home, "test")
+    (kept,) = (tmp_path / "cache" / "indexes").iterdir()
+    whole = kept.read_bytes()
+
+    @settings(max_examples=40)
+    @given(st.integers(0, len(whole) - 1), st.integers(1, 255), st.booleans())
+    def damage(place, flip, cut):
+        damaged = bytearray(whole)
+        damaged[place] ^= flip
+        kept.write_bytes(damaged[:place] if cut else damaged)
+        found = datasets._indexed(home, "test")
+        assert found[0] == places
+        np.testing.assert_array_equal(found[1], labels)
+
+    damage()
+
+
+NUMBERS = st.sampled_from(["1", "1e999", "-Infinity", "NaN", "true", "0.1", "9" * 400, "9" * 5000, "[" * 9000])
+
+
+@given(st.text(max_size=30) | st.tuples(NUMBERS, NUMBERS).map(lambda two: f"learning_rate={two[0]}..{two[1]}"))
+def test_any_axis_of_a_search_is_one_or_told(text):
+    from alexnet_tf.search import axis
+
+    with contextlib.suppress(UsageError):
+        found = axis(text)
+        assert str(found)
+        assert found.choices or (np.isfinite([found.low, found.high]).all() and found.low < found.high)
+        assert found.by_factors in (True, False)
+
+
+HOSTS = st.text("node[0-9],-] \n\u0663\u00b2", max_size=30)
+COUNTS = st.sampled_from(["2", "1", "0", "-1", "x", "", "\u00b2", "\u0663", "9" * 5000, "1.5"])
+
+
+@given(HOSTS, COUNTS, COUNTS, COUNTS)
+def test_whatever_slurm_sets_is_a_seat_or_told(nodes, tasks, process, job):
+    from alexnet_tf.cluster import Seat, find
+
+    names = ("SLURM_STEP_NODELIST", "SLURM_NTASKS", "SLURM_PROCID", "SLURM_JOB_ID")
+    told = dict(zip(names, (nodes, tasks, process, job), strict=True))
+    with contextlib.suppress(UsageError):
+        assert isinstance(find(environment={**told, "KERAS_BACKEND": "jax"}), Seat)
+
+
+@pytest.mark.parametrize("kind", ["classes.json", "label.labels.txt"])
+@given(content=st.binary(max_size=40) | ANY.map(lambda value: json.dumps(value).encode()))
+def test_any_list_of_class_names_is_one_or_told(tmp_path, kind, content):
+    from alexnet_tf import predict, prepared
+
+    (tmp_path / kind).write_bytes(content)
+    with contextlib.suppress(LabError):
+        beside = kind == "classes.json"
+        names = predict._classes_beside(tmp_path / "m.keras") if beside else prepared.class_names(tmp_path, ("a", "b"))
+        assert all(isinstance(name, str) for name in names)
+
+
+def test_class_names_that_are_no_utf8_or_too_few_are_told(tmp_path):
+    from alexnet_tf import prepared
+
+    for content, told in (b"caf\xe9\n", "holds no text in UTF-8"), (b"a\n", "names 1 of 2 classes"):
+        (tmp_path / "label.labels.txt").write_bytes(content)
+        with pytest.raises(LabError, match=told):
+            prepared.class_names(tmp_path, ("a", "b"))
