@@ -121,7 +121,7 @@ def test_reports_killed_in_the_middle_of_a_notebook_change_nothing(tmp_path):
         assert {file.name: file.read_bytes() for file in folder.glob("[!.]*")} == before
         with wait_for(the_lock(store)):  # its kernel notices within a second or two
             pass
-    assert kills >= 4
+    assert kills == 6
     assert finish(start_reports(tmp_path)) == 0, (tmp_path / "said").read_text()
     assert f"{EPOCHS} epochs" in (folder / "01_x.html").read_text()
     assert not list(folder.glob(".*.part.*"))
