@@ -127,7 +127,7 @@ def page(recipe: Recipe, classes: int, costs: Mapping[str, float], assumed: Assu
         ("input: core-µs an image", f"{costs['input']:,.0f}", "measured: read, decode, resize, augment"),
         ("images/s that a core feeds", f"{1 / core_seconds:,.0f}", "measured"),
         ("step here: core-µs an image", f"{costs['step']:,.0f}", "measured"),
-        ("memory here (MiB)", f"{costs['memory']:,.0f}", "measured: the process's peak, images not included"),
+        ("memory here (MiB)", f"{costs['memory']:,.0f}", "measured: the process's peak in a training"),
         ("core-hours here, input aside", f"{here:,.0f}", "from these"),
         *[(each.name, f"{getattr(assumed, each.name):,}", _origin(each, assumed)) for each in fields(assumed)],
     ]
