@@ -1,4 +1,4 @@
-"""Streams without TensorFlow: the images lie on the device, and so does the augmentation.
+"""Streams without TensorFlow: the images lie on the device, or in files, and are augmented there.
 
 For the JAX and PyTorch backends. The same promises as `pipeline`: a batch is a function of
 (seed, epoch, step) and of nothing else, each image gets its own draw, evaluation drops nothing.
@@ -13,12 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from alexnet_tf import order
+from alexnet_tf.ahead import Decoder
 from alexnet_tf.augment import Draw, augment, color_components
 from alexnet_tf.devices import Share
 from alexnet_tf.errors import LabError
 from alexnet_tf.preprocess import Preprocess
 from alexnet_tf.quiet import keras
-from alexnet_tf.splits import Split
+from alexnet_tf.splits import Split, some_pixels
 
 ops = keras.ops
 WHOLE = Share()
@@ -62,10 +64,48 @@ def _key(seed: int, epoch: int, step: int) -> Any:
     return number
 
 
-def _in_memory(split: Split) -> Any:
+def _source(split: Split, preprocess: Preprocess) -> tuple[Callable[..., Any], Callable[..., Iterator[Any]]]:
+    """How a split's images come: those at some places; and batch after batch, each with what came along."""
     if split.images is None:
-        raise LabError("Images in files need the TensorFlow backend: unset KERAS_BACKEND, or choose cifar10.")
-    return ops.convert_to_tensor(split.images)
+        decoder = Decoder(split, preprocess)
+        return decoder.batch, decoder.batches
+    images = ops.convert_to_tensor(split.images)
+
+    def take(places: Any) -> Any:
+        return ops.take(images, places, axis=0)
+
+    return take, lambda asked: ((take(places), along) for places, along in asked)
+
+
+def _steps(
+    split: Split,
+    batch_size: int,
+    seed: int,
+    drop_remainder: bool,
+    begin: tuple[int, int],
+    share: Share,
+    neighbours: int,
+) -> Iterator[tuple[np.ndarray, Any, np.ndarray | None, int]]:
+    """Step after step: the places of its images, its key, and of a share which rows of how many these are."""
+    (epoch, first), images, large = begin, len(split), order.in_blocks(split)
+    while True:
+        if large:
+            whole = order.of_epoch(images, seed, epoch)
+        else:
+            whole = np.random.default_rng([seed, epoch]).permutation(images).astype("int32")
+        stop = images - images % batch_size if drop_remainder else images
+        for step in range(first, -(-stop // batch_size)):
+            start = step * batch_size
+            places = whole[start : min(start + batch_size, stop)]
+            count, rows = len(places), None
+            if large and share.processes == 1:  # of several each would fetch what the others read
+                order.ask_ahead(split, whole, start, count)
+            if share.processes > 1:
+                own = share.rows(count)
+                rows = np.arange(own[0] - neighbours, own[-1] + 1) % count
+                places = places[rows]
+            yield places, _key(seed, epoch, step), rows, count
+        epoch, first = epoch + 1, 0
 
 
 def training_stream(
@@ -83,8 +123,10 @@ def training_stream(
     if batch_size > len(split) and drop_remainder:
         raise LabError(f"A batch of {batch_size} is larger than the {len(split)} training images: take a smaller one.")
     amounts = dict(augmentations or {})
-    images, one_hot = _in_memory(split), np.eye(classes, dtype="float32")[split.labels]
-    components = color_components(np.asarray(split.images)[:500]) if amounts.get("pca") else None
+    _, batches = _source(split, preprocess)
+    one_hot = np.eye(classes, dtype="float32")
+    looked_at = some_pixels(split) if split.images is None else split.images[:500]
+    components = color_components(looked_at) if amounts.get("pca") else None
     # A share comes with the neighbours that its first images are mixed with, and gives them away again.
     neighbours = 0 if share.processes == 1 else sum(bool(amounts.get(name)) for name in MIXING)
 
@@ -94,20 +136,10 @@ def training_stream(
         return preprocess.after_augmentation(raw[neighbours:]), labels[neighbours:]
 
     run = _compiled(prepare, fixed=("count",))
-    epoch, first = begin
-    while True:
-        order = np.random.default_rng([seed, epoch]).permutation(len(split)).astype("int32")
-        stop = len(order) - len(order) % batch_size if drop_remainder else len(order)
-        for step in range(first, -(-stop // batch_size)):
-            start = step * batch_size
-            places = order[start : min(start + batch_size, stop)]
-            count, rows = len(places), None
-            if share.processes > 1:
-                own = share.rows(count)
-                rows = np.arange(own[0] - neighbours, own[-1] + 1) % count
-                places = places[rows]
-            yield run(ops.take(images, places, axis=0), one_hot[places], _key(seed, epoch, step), rows, count=count)
-        epoch, first = epoch + 1, 0
+    steps = _steps(split, batch_size, seed, drop_remainder, begin, share, neighbours)
+    asked = ((places, (one_hot[split.labels[places]], key, rows, count)) for places, key, rows, count in steps)
+    for raw, (labels, key, rows, count) in batches(asked):
+        yield run(raw, labels, key, rows, count=count)
 
 
 class _Evaluation(keras.utils.PyDataset):
@@ -117,10 +149,11 @@ class _Evaluation(keras.utils.PyDataset):
     weigh accordingly more, for Keras divides a batch's loss by all of its images: the mean stays that of each once.
     """
 
-    def __init__(self, images: Any, labels: np.ndarray, preprocess: Preprocess, batch_size: int, share: Share) -> None:
+    def __init__(self, split: Split, classes: int, preprocess: Preprocess, batch_size: int, share: Share) -> None:
         super().__init__()
-        self.images, self.labels, self.share = images, labels, share
-        self.batch_size, self.padded = share.whole(batch_size), share.whole(len(labels))
+        self.take, self.labels, self.share = _source(split, preprocess)[0], split.labels, share
+        self.one_hot = np.eye(classes, dtype="float32")
+        self.batch_size, self.padded = share.whole(batch_size), share.whole(len(split))
         self.prepare = _compiled(lambda raw: preprocess.after_augmentation(preprocess.before_augmentation(raw)))
 
     def __len__(self) -> int:
@@ -130,16 +163,18 @@ class _Evaluation(keras.utils.PyDataset):
         start, count = number * self.batch_size, len(self.labels)
         stop = min(start + self.batch_size, self.padded)
         if self.share.devices == 1:
-            return self.prepare(self.images[start:stop]), self.labels[start:stop]
+            return self._taken(np.arange(start, min(stop, count)))
         places = start + self.share.rows(stop - start)
         weights = np.where(places < count, self.padded / count, 0.0).astype("float32")
         places = np.minimum(places, count - 1)
-        return self.prepare(ops.take(self.images, places, axis=0)), self.labels[places], weights
+        return *self._taken(places), weights
+
+    def _taken(self, places: np.ndarray) -> tuple[Any, np.ndarray]:
+        return self.prepare(self.take(places)), self.one_hot[self.labels[places]]
 
 
 def evaluation_stream(
     split: Split, classes: int, preprocess: Preprocess, batch_size: int = 250, share: Share = WHOLE
 ) -> keras.utils.PyDataset:
     """Every image once, in order, as it is; or a share of them."""
-    one_hot = np.eye(classes, dtype="float32")[split.labels]
-    return _Evaluation(_in_memory(split), one_hot, preprocess, batch_size, share)
+    return _Evaluation(split, classes, preprocess, batch_size, share)

@@ -54,8 +54,8 @@ SAVE_EVERY = 300.0
 class SaveState(keras.callbacks.Callback):
     """Keeps the whole state of a training on disk, and the best weights if the recipe wants them.
 
-    It saves after each epoch and, where one process trains on one device, also within long epochs and
-    when it is asked to stop (see `heeding_ctrl_c`). Of several processes all read it and one writes it.
+    It saves after each epoch and, where one process trains, also within long epochs and when it is asked to
+    stop (see `heeding_ctrl_c`). Of several processes all read it and one writes it.
     """
 
     def __init__(
@@ -92,16 +92,20 @@ class SaveState(keras.callbacks.Callback):
         try:
             about = json.loads(str(saved["about"]))
             values = [saved[f"v{i}"] for i in range(about["variables"])]
-            self.sums = [saved[f"m{i}"] for i in range(about.get("sums", 0))]
-        except (KeyError, json.JSONDecodeError) as error:
+            sums = [saved[f"m{i}"] for i in range(about.get("sums", 0))]
+            history = [dict(row) for row in about["history"]]
+            best, seconds, step = float(about["best"]), float(about["seconds"]), int(about.get("step", 0))
+            remembered = about["plateau"] and {key: float(about["plateau"][key]) for key in ("best", "wait")}
+        except (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
             raise LabError(f"The saved weights of {self.run} are damaged: train it anew with --fresh.") from error
         variables = self.variables()
-        if [tuple(v.shape) for v in variables] != [value.shape for value in values]:
+        alike = [tuple(v.shape) for v in variables] == [value.shape for value in values]
+        if not alike or any(value.dtype.kind in "SU" for value in values):
             raise LabError(f"The state of {self.run} belongs to another network: train it anew with --fresh.")
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
-        self.history, self.best, self.seconds = about["history"], about["best"], about["seconds"]
-        self.remembered, self.step = about["plateau"], about.get("step", 0)
+        self.history, self.best, self.seconds = history, best, seconds
+        self.sums, self.remembered, self.step = sums, remembered, step
         return len(self.history)
 
     def save(self) -> None:
@@ -154,7 +158,7 @@ class SaveState(keras.callbacks.Callback):
             self.model.jax_state_sync()
         if self.sums:  # added to those of the first batch since the restart, which has made the metrics' variables
             for variable, value in zip(self.model.metrics_variables, self.sums, strict=True):
-                variable.assign_add(value)
+                variable.assign(ops.convert_to_numpy(variable) + value)  # adding in place is not for mirrored ones
             self.sums = []
         if due:
             self.save()

@@ -69,12 +69,19 @@ def _slurm(environment: Mapping[str, str]) -> dict[str, str | None]:
     tasks, nodes = environment.get("SLURM_NTASKS", "1"), environment.get("SLURM_STEP_NODELIST")
     if tasks == "1":
         return {}
-    port = 61440 + int(environment.get("SLURM_JOB_ID", 0)) % 4096
+    job = environment.get("SLURM_JOB_ID", "0")
+    if not _is_number(job):
+        raise UsageError(f"Received SLURM_JOB_ID {job!r}: it must be a whole number; start with srun, {ALONE}.")
+    port = 61440 + int(job) % 4096
     return {
         "SLURM_NTASKS": tasks,
         "SLURM_PROCID": environment.get("SLURM_PROCID"),
         "SLURM_STEP_NODELIST": f"{first_host(nodes)}:{port}" if nodes else None,
     }
+
+
+def _is_number(text: str) -> bool:
+    return bool(re.fullmatch("[0-9]{1,12}", text))
 
 
 def first_host(nodes: str) -> str:
@@ -107,7 +114,7 @@ def _checked(given: Mapping[str, str | int | None], environment: Mapping[str, st
         hint = "start with srun" if "SLURM_NTASKS" in given else "give all three"
         raise UsageError(f"Received {received} but not {' and '.join(missing)}: {hint}, {ALONE}.")
     total, index, address = map(str, given.values())
-    if not (total.isdigit() and index.isdigit() and int(index) < int(total)):
+    if not (_is_number(total) and _is_number(index) and int(index) < int(total)):
         names = list(given)
         raise UsageError(f"Received {received}: {names[1]} must be a whole number from 0 and below {names[0]}.")
     if not re.fullmatch(r".+:\d{1,5}", address):

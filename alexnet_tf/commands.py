@@ -339,6 +339,8 @@ ASSUMED: dict[str, tuple[type, str]] = {
     "cores": (int, "processor cores a GPU"),
     "link": (float, "GB/s between the GPUs of a server"),
     "network": (float, "GB/s a GPU between servers"),
+    "photo": (float, "MB a photograph"),
+    "disk": (float, "GB/s that a server's disk reads"),
 }
 
 

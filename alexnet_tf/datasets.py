@@ -19,7 +19,6 @@ import io
 import json
 import os
 import sys
-import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -33,7 +32,7 @@ from alexnet_tf import doors, paintbox, prepared
 from alexnet_tf.errors import LabError, UsageError, choose
 from alexnet_tf.folders import own_folder
 from alexnet_tf.recipe import PROTOCOLS
-from alexnet_tf.runs import cache, write_atomically
+from alexnet_tf.runs import cache, read_arrays, write_atomically
 from alexnet_tf.splits import HELD_OUT, Split, Splits, fold, split_off, stratified
 
 
@@ -63,7 +62,8 @@ WANTED = {
     ),
     "imagenet2012": (
         "imagenet2012/5.1.0",
-        "get its archives from image-net.org; TensorFlow Datasets prepares them: tfds build imagenet2012",
+        "get its archives from image-net.org; TensorFlow Datasets prepares them: tfds build imagenet2012; "
+        "or put shards named train-00000-of-01024 and validation-00000-of-00128 into imagenet2012",
     ),
 }
 
@@ -161,13 +161,20 @@ def _flowers() -> Splits:
     raise _missing("flowers")
 
 
+LARGE = 10**9  # bytes of shards whose reading takes long enough to be told
+
+
 def _indexed(home: Path, part: str) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-    """Places and labels of the records of a part, kept until a shard changes: ImageNet's are 150 GB to read."""
+    """Places and labels of a part's records, kept until a shard changes: ImageNet's are 150 GB to read and check."""
     seen = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in prepared.shards(home, part)]
     key = hashlib.sha256(json.dumps([str(home), seen]).encode()).hexdigest()[:16]
     kept = cache() / "indexes" / f"{home.parent.name}-{part}-{key}.npz"
-    with contextlib.suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile), np.load(kept) as arrays:
+    with contextlib.suppress(LabError, ValueError, KeyError):  # what is damaged is made again
+        arrays = read_arrays(kept, "The index")
         return tuple(arrays["places"].tobytes().decode().splitlines()), arrays["labels"]
+    size = sum(size for _, size, _ in seen)
+    if size >= LARGE:
+        print(f"{home}: the {size / 1e9:.0f} GB of {part} are read and checked, this once", file=sys.stderr)
     places, labels = prepared.index(home, part)
     content = io.BytesIO()
     np.savez_compressed(content, places=np.frombuffer("\n".join(places).encode(), "uint8"), labels=labels)

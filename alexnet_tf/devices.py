@@ -87,11 +87,12 @@ def _must_divide(batch_size: int, rest: int, count: int) -> None:
 def spread(devices: str, batch_size: int, rest: int = 0) -> Iterator[Share]:
     """Build, compile and fit inside; several processes always use all devices.
 
-    `rest` are the images of an epoch's last, smaller batch: JAX can't share what does not divide.
+    `rest` are the images of an epoch's last, smaller batch: JAX can't share what does not divide, and TensorFlow
+    would weigh its images unequally, or leave a device without any.
     """
     choose("devices", devices, DEVICES)
     names = available() if devices == "all" or place()[1] > 1 else ["one"]
-    _must_divide(batch_size, rest if keras.backend.backend() == "jax" else 0, len(names))
+    _must_divide(batch_size, rest, len(names))
     if len(names) == 1:
         yield Share()
     elif keras.backend.backend() == "tensorflow":

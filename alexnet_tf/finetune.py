@@ -7,7 +7,9 @@ the whole network, at a tenth of the rate, from where the last layer stands.
 
 from __future__ import annotations
 
+import html
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,6 +139,15 @@ def finetune(
     return tuned
 
 
+def as_text(name: str) -> str:
+    """A name from a disk as one line of Markdown that shows it and does nothing else.
+
+    >>> as_text("<b>`a`")
+    '&lt;b&gt;&#96;a&#96;'
+    """
+    return re.sub(r"[`*\\\[\]|]", lambda found: f"&#{ord(found[0])};", html.escape(" ".join(name.split())))
+
+
 def _report(tuned: Tuned, folder: str, source: str) -> None:
     """Write the page and its pictures."""
     whole, head = tuned.whole, tuned.head[-1]
@@ -144,7 +155,8 @@ def _report(tuned: Tuned, folder: str, source: str) -> None:
     labels, answers = whole.outputs["test_labels"], whole.outputs["test_logits"].argmax(axis=1)
     matrix, gain = evaluation.confusion(labels, answers, len(names)), evaluation.paired_difference([whole], [head])
     reached = evaluation.accuracy_interval([whole])
-    mistakes = [f"{a} taken for {b} ({n})" for a, b, n in evaluation.most_confused(matrix, names, 3) if n]
+    told = [as_text(name) for name in names]
+    mistakes = [f"{a} taken for {b} ({n})" for a, b, n in evaluation.most_confused(matrix, told, 3) if n]
     sizes = [run.record["images"]["train"] for run in tuned.head]
     measured = {size: evaluation.accuracy_interval([run]) for size, run in zip(sizes, tuned.head, strict=True)}
     law = growth.power_law(sizes, np.array([evaluation.correct(run) for run in tuned.head]))
@@ -159,7 +171,7 @@ def _report(tuned: Tuned, folder: str, source: str) -> None:
         plots.plt.close(figure)
     better = "It is better." if gain.low > 0 else "It is worse: take the last layer alone." if gain.high < 0 else ""
     page = REPORT.format(
-        folder=Path(folder).name,
+        folder=as_text(Path(folder).name),
         classes=len(names),
         train=sizes[-1],
         test=len(labels),
@@ -174,7 +186,7 @@ def _report(tuned: Tuned, folder: str, source: str) -> None:
         confused=f"Most confused: {'; '.join(mistakes) or 'nothing'}.",
         advice=advice(measured, law),
         model=tuned.model,
-        report=evaluation.report(labels, answers, names),
+        report=evaluation.report(labels, answers, [" ".join(name.split()) for name in names]),  # no line closes it
     )
     runs.write_atomically(tuned.folder / "report.md", page.encode())
 

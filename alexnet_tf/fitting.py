@@ -66,7 +66,7 @@ def fit(
     steps = recipe.epochs * steps_per_epoch(len(splits.train), recipe.batch_size, recipe.drop_remainder)
     model.compile(optimizer=make_optimizer(recipe, steps), loss=make_loss(recipe), weighted_metrics=["accuracy"])
     schedules, plateau = _schedules(recipe)
-    saver = SaveState(run, recipe, begun, plateau, alone=share.devices == 1, first=devices.first())
+    saver = SaveState(run, recipe, begun, plateau, alone=share.processes == 1, first=devices.first())
     saver.set_model(model)
     done = saver.load()
     devices.agree(

@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from alexnet_tf import order
 from alexnet_tf.augment import augment, color_components
 from alexnet_tf.errors import LabError
 from alexnet_tf.preprocess import Preprocess
-from alexnet_tf.splits import Split, encoded, plain_jpeg, read_image
+from alexnet_tf.splits import Split, encoded, plain_jpeg, read_image, some_pixels
 
 import tensorflow as tf  # isort: skip  (after Keras, which loads it quietly)
 
@@ -98,10 +99,12 @@ def _fetch(split: Split, classes: int, preprocess: Preprocess) -> Callable[[tf.T
     return fetch
 
 
-def _sample(split: Split) -> np.ndarray:
-    """Pixels enough to know the colours of a split."""
-    places = np.linspace(0, len(split) - 1, min(len(split), 500)).astype(int)
-    return np.concatenate([split.image(place).reshape(-1, 3) for place in places])
+def _order(split: Split, key: tf.Tensor) -> tf.Tensor:
+    """The places of an epoch's images, from the key of seed and epoch."""
+    if not order.in_blocks(split):
+        return tf.random.experimental.stateless_shuffle(tf.range(len(split)), key)
+    places = tf.numpy_function(lambda key: order.of_epoch(len(split), int(key[0]), int(key[1])), [key], tf.int32)
+    return tf.ensure_shape(places, [len(split)])
 
 
 def training_stream(
@@ -119,13 +122,20 @@ def training_stream(
         raise LabError(f"A batch of {batch_size} is larger than the {len(split)} training images: take a smaller one.")
     amounts = dict(augmentations or {})
     fetch = _fetch(split, classes, preprocess)
-    components = color_components(_sample(split)) if amounts.get("pca") else None
+    components = color_components(some_pixels(split)) if amounts.get("pca") else None
 
     def epoch(number: tf.Tensor) -> tf.data.Dataset:
         key = tf.stack([tf.constant(seed, tf.int64), number])
-        order = tf.random.experimental.stateless_shuffle(tf.range(len(split)), key)
-        batches = tf.data.Dataset.from_tensor_slices(order).batch(batch_size, drop_remainder)
+        batches = tf.data.Dataset.from_tensor_slices(_order(split, key)).batch(batch_size, drop_remainder)
         return batches.enumerate().map(lambda step, places: (key, step, places))
+
+    def asked_ahead(key: tf.Tensor, step: tf.Tensor, places: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        def ask(number: np.ndarray, step: np.ndarray, count: np.ndarray) -> np.ndarray:
+            order.ask_ahead(split, order.of_epoch(len(split), seed, int(number)), int(step) * batch_size, int(count))
+            return step
+
+        step = tf.numpy_function(ask, [key[1], step, tf.size(places)], tf.int64)
+        return key, tf.ensure_shape(step, []), places
 
     def prepare(key: tf.Tensor, step: tf.Tensor, places: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         images, labels = fetch(places)
@@ -135,6 +145,8 @@ def training_stream(
 
     first, step = begin
     batches = tf.data.Dataset.range(first, ENDLESS).flat_map(epoch).skip(step)
+    if order.in_blocks(split):
+        batches = batches.map(asked_ahead)
     return batches.map(prepare, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 

@@ -36,6 +36,8 @@ class Assumed:
     cores: int = _assume(16, "a GPU, 128 in a server of eight: our guess")
     link: float = _assume(300.0, "GB/s each way between a server's GPUs: NVLink 3, as NVIDIA states it")
     network: float = _assume(25.0, "GB/s a GPU between servers, a port of 200 Gb/s each: our guess")
+    photo: float = _assume(0.11, "MB a photograph, as those whose decoding was measured")
+    disk: float = _assume(2.0, "GB/s that a server's own disk reads: our guess")
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,8 @@ class Row:
     hours: float
     gigabytes: float  # of each GPU
     cores: float  # a GPU that its input needs, or else waits for it
-    waits: bool  # for its input, with the cores that are assumed
+    megabytes: float  # a second that all of them together read
+    limit: str
 
 
 def count(recipe: Recipe, classes: int) -> Network:
@@ -75,17 +78,26 @@ def count(recipe: Recipe, classes: int) -> Network:
 
 
 def row(gpus: int, batch: int, epochs: int, network: Network, core_seconds: float, assumed: Assumed) -> Row:
-    """A training whose batch is shared by GPUs that add up their gradients in a ring after each step."""
+    """A training whose batch is shared by GPUs that add up their gradients in a ring after each step.
+
+    What it needs of cores and disks, it needs so as not to wait for them.
+    """
     share = batch / gpus
     compute = share * network.flop / (assumed.tflops * 1e12 * assumed.utilization)
     bandwidth = (assumed.link if gpus <= IN_A_SERVER else assumed.network) * 1e9
     exchange = 2 * (gpus - 1) / gpus * FLOAT * network.parameters / bandwidth
     asked = batch / (compute + exchange)
-    fed = assumed.cores * gpus / core_seconds
-    rate = min(asked, fed)
+    servers = -(-gpus // IN_A_SERVER)
+    rates = {
+        "GPUs and their exchange": asked,
+        "cores that decode": assumed.cores * gpus / core_seconds,
+        "disk": 1000 * assumed.disk * servers / assumed.photo,
+    }
+    limit = min(rates, key=lambda name: rates[name])
+    rate = rates[limit]
     memory = FLOAT * (3 * network.parameters + share * network.activations)  # weights, gradients, momentum
     hours = assumed.images * epochs / rate / 3600
-    return Row(gpus, batch, rate, hours, memory / 1e9, asked * core_seconds / gpus, fed < asked)
+    return Row(gpus, batch, rate, hours, memory / 1e9, asked * core_seconds / gpus, asked * assumed.photo, limit)
 
 
 def measured(name: str) -> dict[str, float]:
@@ -115,11 +127,13 @@ def page(recipe: Recipe, classes: int, costs: Mapping[str, float], assumed: Assu
         ("input: core-µs an image", f"{costs['input']:,.0f}", "measured: read, decode, resize, augment"),
         ("images/s that a core feeds", f"{1 / core_seconds:,.0f}", "measured"),
         ("step here: core-µs an image", f"{costs['step']:,.0f}", "measured"),
-        ("memory here (MiB)", f"{costs['memory']:,.0f}", "measured: the process's peak, images not included"),
+        ("memory here (MiB)", f"{costs['memory']:,.0f}", "measured: the process's peak in a training"),
         ("core-hours here, input aside", f"{here:,.0f}", "from these"),
         *[(each.name, f"{getattr(assumed, each.name):,}", _origin(each, assumed)) for each in fields(assumed)],
     ]
-    lines = [f"# {recipe.name}: what it takes", "", "Training alone, without each epoch's validation.", ""]
+    guesses = [each.name for each in fields(assumed) if "our guess" in _origin(each, assumed)]
+    lines = [f"# {recipe.name}: what it takes", "", "Training alone, without each epoch's validation."]
+    lines += [f"The rows are no better than what is guessed: {', '.join(guesses)}." if guesses else "", ""]
     lines += ["| | value | from |", "|---|---|---|"]
     lines += [f"| {name} | {value} | {origin} |" for name, value, origin in facts]
     for title, batches in (
@@ -130,13 +144,12 @@ def page(recipe: Recipe, classes: int, costs: Mapping[str, float], assumed: Assu
         ),
     ):
         lines += ["", f"## {title}", ""]
-        lines += ["| GPUs | batch | images/s | hours | GB a GPU | cores a GPU needs | the limit |"]
-        lines += ["|---|---|---|---|---|---|---|"]
+        lines += ["| GPUs | batch | images/s | hours | GB a GPU | cores a GPU needs | MB/s to read | the limit |"]
+        lines += ["|---|---|---|---|---|---|---|---|"]
         for gpus, batch in zip(GPUS, batches, strict=True):
             found = row(gpus, batch, recipe.epochs, network, core_seconds, assumed)
-            limit = "input" if found.waits else "GPUs and their exchange"
             lines += [
                 f"| {gpus} | {batch} | {found.images_per_second:,.0f} | {found.hours:,.1f} | {found.gigabytes:.1f} "
-                f"| {found.cores:.1f} | {limit} |"
+                f"| {found.cores:.1f} | {found.megabytes:,.0f} | {found.limit} |"
             ]
     return "\n".join(lines)

@@ -8,13 +8,15 @@ logits) and ``measurements/``. Weights and half-done trainings lie under ``.cach
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
+import shutil
+import sys
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,8 +51,8 @@ def store_for(budget: str) -> Path:
     return cache() / "runs" if budget == "quick" else home() / "reports" / "runs"
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a whole file or nothing, whenever the process dies."""
+def write_beside(path: Path, content: bytes) -> Path:
+    """Write a whole file beside its place, to be renamed into it; of a failure nothing stays."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
@@ -58,10 +60,15 @@ def write_atomically(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        partial.replace(path)
     except BaseException:
         partial.unlink(missing_ok=True)  # a full disk needs its room back
         raise
+    return partial
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a whole file or nothing, whenever the process dies."""
+    write_beside(path, content).replace(path)
 
 
 @contextlib.contextmanager
@@ -74,9 +81,17 @@ def locked(path: Path, told: str, wait: bool = False) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except ImportError:  # not on this system: go without
             pass
-        except OSError as error:
+        except (BlockingIOError, PermissionError) as error:  # some systems call a lock that is held forbidden
             raise LabError(f"{told} by another process: wait for it, or stop it.") from error
+        except OSError as error:
+            _tell_of_no_locks(path.parent, error.strerror)
         yield
+
+
+@functools.cache
+def _tell_of_no_locks(folder: Path, why: str) -> None:
+    """Once a folder: some network disks know no locks, and a training there is better than none."""
+    print(f"{folder} lies on a disk without locks ({why}): see that no other process trains there.", file=sys.stderr)
 
 
 def read_object(path: Path) -> dict[str, Any]:
@@ -100,14 +115,32 @@ def is_whole(record: Mapping[str, Any]) -> bool:
     return typed and record.get("checksum", checksum(record)) == checksum(record)
 
 
+UNPACKED = 64 * 2**20  # bytes that a ZIP file may unpack to in any case
+PACKED_BY = 50  # and how many times its own size beyond
+
+
+def refuse_bomb(path: Path) -> None:
+    """Raise if a ZIP file (``.npz``, ``.keras``) would fill the memory with what no training has written."""
+    with zipfile.ZipFile(path) as file:
+        unpacked = sum(entry.file_size for entry in file.infolist())
+    if unpacked > max(UNPACKED, PACKED_BY * path.stat().st_size):
+        raise LabError(
+            f"{path} holds {path.stat().st_size / 1e6:.1f} MB and would unpack to {unpacked / 1e6:,.0f} MB, as no "
+            "network or record does: get it anew from where it came from."
+        )
+
+
 def read_arrays(path: Path, what: str) -> dict[str, np.ndarray]:
     """The arrays of an ``.npz`` file, or a sentence about `what` when it is no whole one."""
     import numpy as np
 
     try:
+        refuse_bomb(path)
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return dict(arrays)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except LabError:
+        raise
+    except Exception as error:  # whatever damaged bytes make the decoder raise
         raise LabError(f"{what} are missing or damaged: train anew with --fresh ({path}).") from error
 
 
@@ -129,7 +162,7 @@ class Run:
     path: Path
     scratch: Path  # weights and the state of an unfinished training
 
-    @cached_property
+    @functools.cached_property
     def record(self) -> dict[str, Any]:
         """The whole record of a finished run."""
         file = self.path / "record.json"
@@ -145,7 +178,7 @@ class Run:
             )
         return record
 
-    @cached_property
+    @functools.cached_property
     def outputs(self) -> dict[str, np.ndarray]:
         """Ids, labels and logits for validation and test, as ``val_ids`` ... ``test_logits``.
 
@@ -206,6 +239,24 @@ class Run:
         recipe = recipes.get(record["name"]).at(record["budget"]).change(record["overrides"])
         pairs = changed_fields(record["recipe"], recipe.fields())
         return [f"{name} was {old!r} and is now {new!r}" for name, (old, new) in pairs.items()]
+
+    def put(self, weights: Path, outputs: bytes, record: bytes) -> None:
+        """Let a finished training take the place of an earlier one; `weights` is a file beside theirs.
+
+        At no moment does a whole record stand over files of another: all are written before the earlier record
+        goes, and the new one comes last. A process that dies in between leaves an unfinished run.
+        """
+        beside = [
+            (weights, self.weights),
+            *(
+                (write_beside(self.path / name, content), self.path / name)
+                for name, content in (("outputs.npz", outputs), ("record.json", record))
+            ),
+        ]
+        (self.path / "record.json").unlink(missing_ok=True)
+        shutil.rmtree(self.path / "measurements", ignore_errors=True)  # of the weights that are being replaced
+        for partial, place in beside:
+            partial.replace(place)
 
     def discard_state(self) -> None:
         """Forget an unfinished training; a finished run stays until a new one replaces it."""

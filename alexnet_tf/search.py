@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -63,10 +64,19 @@ def axis(text: str) -> Axis:
         if len(set(map(str, choices))) < 2:
             raise UsageError(f"--space {name} has one value only: fix it with --set, or name several, {HINT}.")
         return Axis(name, choices=choices)
-    bounds = parse_value(low), parse_value(high)
-    if not all(isinstance(bound, int | float) for bound in bounds) or not bounds[0] < bounds[1]:
+    bounds = [_number(bound) for bound in (low, high)]
+    if not all(map(math.isfinite, bounds)) or not bounds[0] < bounds[1]:
         raise UsageError(f"--space takes a lower and a higher bound, {HINT}; received {text!r}.")
-    return Axis(name, float(bounds[0]), float(bounds[1]))
+    return Axis(name, bounds[0], bounds[1])
+
+
+def _number(text: str) -> float:
+    """The number that a text names; NaN where it names none."""
+    value = parse_value(text)
+    try:
+        return float(value) if isinstance(value, int | float) else math.nan
+    except OverflowError:
+        return math.inf
 
 
 def usual(recipe: Recipe) -> list[Axis]:

@@ -157,6 +157,20 @@ class Splits:
         return digest.hexdigest()[:16]
 
 
+LOOKED_AT = 500  # images, enough to know the colours of a set
+THINNED = 2**14  # pixels: of a larger image only some ten thousand are looked at
+
+
+def some_pixels(split: Split) -> NDArray[np.uint8]:
+    """Pixels enough to know the colours of a split: a few millions, however large its photographs are."""
+
+    def thinned(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return pixels if len(pixels) <= THINNED else pixels[:: -(-len(pixels) // 10_000)].copy()
+
+    places = np.linspace(0, len(split) - 1, min(len(split), LOOKED_AT)).astype(int)
+    return np.concatenate([thinned(split.image(place).reshape(-1, 3)) for place in places])
+
+
 def stratified(labels: NDArray[np.int64], count: int, seed: int = 0) -> NDArray[np.int64]:
     """Places of `count` examples with the classes in proportion, fixed by the seed alone."""
     rng = np.random.default_rng(seed)

@@ -12,7 +12,6 @@ import contextlib
 import hashlib
 import io
 import json
-import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -27,7 +26,7 @@ from alexnet_tf.fitting import fit, make_loss, make_preprocess, streams
 from alexnet_tf.preprocess import Preprocess
 from alexnet_tf.quiet import keras
 from alexnet_tf.recipe import Recipe, choose_budget
-from alexnet_tf.runs import Run, write_atomically
+from alexnet_tf.runs import Run
 from alexnet_tf.splits import Split, Splits
 
 
@@ -231,9 +230,6 @@ def _finish(run: Run, recipe: Recipe, splits: Splits, model: keras.Sequential, b
     run.scratch.mkdir(parents=True, exist_ok=True)
     partial = run.weights.with_name("part.keras")
     exported(model, preprocess, recipe).save(partial)  # the largest file first: a full disk spares the earlier run
-    shutil.rmtree(run.path / "measurements", ignore_errors=True)  # of the weights that are being replaced
-    write_atomically(run.path / "outputs.npz", content.getvalue())
-    partial.replace(run.weights)
     seconds = begun.pop("seconds")
     now = datetime.now(UTC).isoformat(timespec="seconds")
     begun["provenance"].update(minutes=round(seconds / 60, 3), finished=now, peak_mib=provenance.peak_memory())
@@ -241,5 +237,5 @@ def _finish(run: Run, recipe: Recipe, splits: Splits, model: keras.Sequential, b
     record["images"] = {"train": len(splits.train), "val": len(splits.val or ()), "test": len(splits.test)}
     record["outputs_sha256"] = hashlib.sha256(content.getvalue()).hexdigest()
     record["checksum"] = runs.checksum(record)
-    write_atomically(run.path / "record.json", (json.dumps(record, indent=1) + "\n").encode())
+    run.put(partial, content.getvalue(), (json.dumps(record, indent=1) + "\n").encode())
     run.discard_state()

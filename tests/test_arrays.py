@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 PREPARE = """
@@ -78,16 +79,100 @@ print(json.dumps({{
     assert found["shown"] == pytest.approx(1, abs=1e-3)
 
 
-def test_images_in_files_are_told():
-    said = in_jax("""
-from alexnet_tf.errors import LabError
-files = Split(np.arange(1), np.zeros(1, "int64"), files=("x.png",))
-try:
-    next(arrays.training_stream(files, 2, Preprocess(16), 1, 0))
-except LabError as error:
-    print(json.dumps(str(error)))
+@pytest.mark.parametrize("settings", [{}, {"crop_from": 40}, {"interpolation": "nearest"}])
+def test_photographs_have_the_pixels_that_tensorflow_gives_them(tmp_path, settings):
+    import tensorflow as tf
+    from PIL import Image
+
+    from alexnet_tf import ahead, pipeline
+    from alexnet_tf.preprocess import Preprocess
+    from alexnet_tf.splits import Split
+
+    rng, files = np.random.default_rng(0), []
+    for number, shape in enumerate([(83, 131), (131, 83), (36, 36), (40, 40), (9, 70)]):
+        files.append(str(tmp_path / f"{number}.{'png' if number % 2 else 'jpg'}"))
+        Image.fromarray(rng.integers(0, 256, (*shape, 3), dtype="uint8")).save(files[-1])
+    preprocess = Preprocess(36, **settings)
+    found = ahead.Decoder(Split(np.arange(5), np.zeros(5, "int64"), files=tuple(files)), preprocess).batch(range(5))
+    for image, file in zip(found, files, strict=True):
+        theirs = tf.function(lambda name: pipeline.decode(name, preprocess))(tf.constant(file))
+        np.testing.assert_allclose(image, theirs, atol=0.01)
+
+
+PHOTOGRAPHS = """
+import tempfile
+from PIL import Image
+from alexnet_tf.ahead import Decoder
+folder = tempfile.mkdtemp()
+def photographs(count=40):
+    files = [f"{folder}/{number}.png" for number in range(count)]
+    for file, image in zip(files, images):
+        Image.fromarray(image).save(file)
+    return Split(np.arange(count), np.arange(count) % 4, files=tuple(files))
+"""
+
+
+def test_photographs_are_streamed_and_evaluated_like_images_in_memory():
+    found = in_jax(
+        PHOTOGRAPHS
+        + """
+held, split = split, photographs()
+def taken(split, **more):
+    one = arrays.training_stream(split, 4, Preprocess(16), 12, 1, amounts, **more)
+    return [[np.asarray(part) for part in next(one)] for _ in range(6)]
+def evaluated(split):
+    stream = arrays.evaluation_stream(split, 4, Preprocess(16), 15)
+    return [[np.asarray(part) for part in stream[i]] for i in range(len(stream))]
+def same(one, other):
+    return all(np.allclose(a, b, atol=1e-5) for x, y in zip(one, other, strict=True) for a, b in zip(x, y, strict=True))
+print(json.dumps([
+    same(taken(held), taken(split)), same(taken(held, begin=(2, 1)), taken(split, begin=(2, 1))),
+    same(evaluated(held), evaluated(split)),
+]))
+"""
+    )
+    assert found == [True, True, True]
+
+
+def test_each_process_decodes_its_own_rows_a_few_batches_ahead():
+    found = in_jax(
+        PHOTOGRAPHS
+        + """
+from alexnet_tf.devices import Share
+split, decode, decoded = photographs(), Decoder.image, []
+Decoder.image = lambda self, place: decoded.append(int(place)) or decode(self, place)
+rows = []
+for process in range(2):
+    decoded.clear()
+    one = arrays.training_stream(split, 4, Preprocess(16), 10, 1, {"flip": 0.5}, share=Share(process, 2, 2))
+    next(one)
+    ahead = len(decoded)
+    [next(one) for _ in range(3)]
+    one.close()
+    rows.append([ahead, sorted(decoded[:20])])  # four batches of five
+print(json.dumps(rows))
+"""
+    )
+    (ahead, first), (_, second) = found
+    assert ahead <= 15, "two batches of five besides the first"
+    assert sorted(first + second) == list(range(40))
+
+
+@pytest.mark.slow
+def test_the_papers_recipe_trains_on_photographs_under_jax(tmp_path):
+    from test_datasets import make_folder
+
+    make_folder(tmp_path / "photos", count=12)
+    found = in_jax(f"""
+from alexnet_tf import training
+changes = {{"dataset": {str(tmp_path / "photos")!r}, "train_images": None, "image_size": 67, "crop_from": 72,
+    "augment.crop": 2, "epochs": 2, "batch_size": 8, "options.width": 0.125, "options.dense_units": 16}}
+run = training.train("imagenet-2012", "quick", 0, changes, store={str(tmp_path / "runs")!r})
+print(json.dumps([[row["loss"] for row in run.history], list(run.outputs["test_logits"].shape),
+    sys.modules.get("tensorflow") is not None]))
 """)
-    assert "need the TensorFlow backend" in said
+    assert np.isfinite(found[0]).all()
+    assert found[1:] == [[2, 2], False]
 
 
 def test_shares_of_a_batch_are_parts_of_the_whole_one():

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from test_datasets import make_folder
 
 from alexnet_tf import cluster, runs
 from alexnet_tf.cluster import Seat, find
@@ -89,9 +90,12 @@ def start(store, *words, before="", devices=1):
         return subprocess.Popen(command, stdout=out, stderr=err, env=environment)
 
 
-def start_two(store, *words, **settings):
+def start_two(store, *words, second=(), **settings):
+    """Two processes that meet; `second` are words for the second one alone."""
     seats = ["--processes", "2", "--coordinator", f"127.0.0.1:{free_port()}"]
-    return [start(store, *words, *seats, "--process", str(number), **settings) for number in range(2)]
+    return [
+        start(store, *words, *seats, "--process", str(number), *(second * number), **settings) for number in range(2)
+    ]
 
 
 def said(store, number, kind="err"):
@@ -114,12 +118,18 @@ def weights(run):
 
 
 @pytest.mark.slow
-def test_two_processes_are_one_with_two_devices(tmp_path):
+@pytest.mark.parametrize("images", ["held in memory", "photographs"])
+def test_two_processes_are_one_with_two_devices(tmp_path, images):
     """Network, curve and outputs; the second process writes and says nothing."""
     pytest.importorskip("jax", reason="the jax extra is not installed")
     epochs = ["--set", "epochs=2", "--set", "augment.mixup=0.2"]
+    if images == "photographs":
+        make_folder(tmp_path / "photos", count=24)
+        epochs += ["--set", f"dataset={tmp_path / 'photos'}", "--set", "resize_first=true"]
     assert finish(start(tmp_path / "one", *epochs, "--devices", "all", devices=2)) == [0]
-    assert finish(*start_two(tmp_path / "two", *epochs)) == [0, 0], said(tmp_path / "two", 0)
+    elsewhere = ("--runs", str(tmp_path / "never"))
+    assert finish(*start_two(tmp_path / "two", *epochs, second=elsewhere)) == [0, 0], said(tmp_path / "two", 0)
+    assert not (tmp_path / "never").exists()
     (one,), (two,) = runs.listing(tmp_path / "one"), runs.listing(tmp_path / "two")
     assert [run.record["provenance"]["processes"] for run in (one, two)] == [1, 2]
     assert [run.record["provenance"]["devices"] for run in (one, two)] == [2, 2]

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from alexnet_tf import claims, datasets, recipe, recipes, training, verdicts
+from alexnet_tf import claims, cluster, datasets, recipe, recipes, training, verdicts
+from alexnet_tf.__main__ import parser
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "CONTRIBUTING.md").read_text()
@@ -21,6 +22,34 @@ BLOCKS = dict(re.findall(r"```python\n# (\w+)\n(.*?)```", PAGE, re.S))
 def test_each_takes_less_than_twenty_lines():
     assert set(BLOCKS) == {"recipe", "claim", "dataset"}
     assert all(block.count("\n") < 20 for block in BLOCKS.values())
+
+
+def test_what_was_tried_to_break_it_is_in_tests():
+    tests = "".join(file.read_text() for file in Path(__file__).parent.glob("test_*.py"))
+    section = PAGE.partition("## What was tried to break it")[2].partition("\n## ")[0]
+    named = re.findall(r"`(test_\w+)`", section)
+    assert len(named) > 20
+    missing = [name for name in named if f"def {name}(" not in tests]
+    assert not missing
+    assert all("`test_" in row for row in re.findall(r"^\|(.*)\|$", section, re.M)[2:])
+
+
+def test_the_manifest_is_an_indexed_job_whose_words_the_command_line_knows():
+    yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")
+    (text,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.S)
+    job = yaml.safe_load(text)
+    assert (job["apiVersion"], job["kind"]) == ("batch/v1", "Job")
+    pods = job["spec"]
+    assert pods["completionMode"] == "Indexed"
+    assert pods["completions"] == pods["parallelism"]
+    (container,) = pods["template"]["spec"]["containers"]
+    environment = {entry["name"]: entry["value"] for entry in container["env"]}
+    for index in range(pods["completions"]):
+        seat = cluster.find(environment={**environment, "JOB_COMPLETION_INDEX": str(index)})
+        assert (seat.process, seat.processes) == (index, pods["completions"])
+        assert seat.coordinator == f"{job['metadata']['name']}-0.{pods['template']['spec']['subdomain']}:5555"
+    assert container["command"][:3] == ["python", "-m", "alexnet_tf"]
+    assert parser().parse_args(container["command"][3:]).recipe == "cifar10-bn64"
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from PIL import Image
 from alexnet_tf import datasets
 from alexnet_tf.errors import LabError, UsageError
 from alexnet_tf.folders import folder
-from alexnet_tf.splits import Split, Splits, fold, read_image, split_off, stratified
+from alexnet_tf.splits import Split, Splits, fold, read_image, some_pixels, split_off, stratified
 
 
 def make_folder(base, classes=("cat", "dog"), count=3):
@@ -377,3 +377,17 @@ def test_flowers_are_a_folder_of_photographs():
     assert (len(splits.train), len(splits.test)) == (3306, 364)
     assert splits.class_names == ("daisy", "dandelion", "roses", "sunflowers", "tulips")
     assert splits.train.image(0).shape[-1] == 3
+
+
+def test_the_colours_of_large_photographs_are_known_from_some_of_their_pixels(tmp_path):
+    large = np.random.default_rng(0).integers(0, 256, (900, 1200, 3), dtype="uint8")
+    Image.fromarray(large).save(tmp_path / "x.png")
+    split = Split(np.arange(600), np.zeros(600, "int64"), files=(str(tmp_path / "x.png"),) * 20 + ("no such",) * 580)
+    pixels = some_pixels(split.take(range(20)))
+    assert 20 * 9_000 < len(pixels) <= 20 * 10_000
+    assert pixels.base is None, "the whole photographs are let go"
+    np.testing.assert_allclose(pixels.mean(axis=0), large.reshape(-1, 3).mean(axis=0), atol=2)
+    small = np.random.default_rng(0).integers(0, 256, (700, 128, 128, 3), dtype="uint8")
+    places = np.linspace(0, 699, 500).astype(int)
+    every = some_pixels(Split(np.arange(700), np.zeros(700, "int64"), small))
+    np.testing.assert_array_equal(every, small[places].reshape(-1, 3))

@@ -81,7 +81,7 @@ def test_shards_are_read_once_until_one_changes(home, monkeypatch):
     first = datasets.load("imagenet2012")
     datasets._whole.cache_clear()
     with monkeypatch.context() as patch:
-        patch.setattr(prepared, "records", lambda path: pytest.fail("read again"))
+        patch.setattr(prepared, "records", lambda *_, **__: pytest.fail("read again"))
         again = datasets.load("imagenet2012")
     assert again.train.files == first.train.files
     np.testing.assert_array_equal(again.train.labels, first.train.labels)
@@ -106,3 +106,18 @@ def test_the_papers_recipe_trains_on_a_thousand_classes(home, tmp_path, capsys):
     assert f"one crop: top-1 {evaluation.top(1, one)}, top-5 {evaluation.top(5, one)}" in said
     assert "ten crops: top-1" in said
     assert run.record["provenance"]["peak_mib"] > 100
+
+
+@pytest.mark.slow
+def test_the_papers_recipe_trains_on_a_thousand_class_folders(tmp_path):
+    rng = np.random.default_rng(0)
+    for part in "train", "val":
+        for number in range(1000):
+            folder = tmp_path / "photos" / part / f"n{number:08}"
+            folder.mkdir(parents=True)
+            (folder / "x.jpg").write_bytes(photograph(rng))
+    changes = {**SMALL, "dataset": str(tmp_path / "photos"), "epochs": 1}
+    run = training.train("imagenet-2012", "paper", 0, changes, store=tmp_path / "runs")
+    assert run.record["class_names"][999] == "n00000999"
+    assert run.outputs["test_logits"].shape == (1000, 1000)
+    assert sorted(run.outputs["test_labels"]) == list(range(1000))

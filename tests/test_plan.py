@@ -4,7 +4,8 @@ import dataclasses
 
 import pytest
 
-from alexnet_tf import costs, plan, recipes
+from alexnet_tf import costs, plan, recipes, runs
+from alexnet_tf.__main__ import main
 from alexnet_tf.commands import ASSUMED
 from alexnet_tf.errors import LabError
 
@@ -31,11 +32,16 @@ def test_the_network_is_counted_and_not_typed(network):
 def test_one_gpu_waits_for_its_input_or_its_input_for_it(network):
     assumed = plan.Assumed(images=1000, tflops=network.flop / 1e12, utilization=0.5, cores=2)  # half an image a second
     slow = plan.row(1, 128, 90, network, core_seconds=1.0, assumed=assumed)
-    assert (slow.images_per_second, slow.waits) == (pytest.approx(0.5), False)
+    assert (slow.images_per_second, slow.limit) == (pytest.approx(0.5), "GPUs and their exchange")
     assert slow.hours == pytest.approx(1000 * 90 / 0.5 / 3600)
     assert slow.cores == pytest.approx(0.5)
     fed = plan.row(1, 128, 90, network, core_seconds=8.0, assumed=assumed)
-    assert (fed.images_per_second, fed.waits) == (pytest.approx(0.25), True)
+    assert (fed.images_per_second, fed.limit) == (pytest.approx(0.25), "cores that decode")
+    apart = dataclasses.replace(assumed, photo=2.0, disk=0.0001)  # MB, and GB/s: one photograph in twenty seconds
+    starved = plan.row(1, 128, 90, network, core_seconds=1.0, assumed=apart)
+    assert (starved.images_per_second, starved.limit) == (pytest.approx(0.05), "disk")
+    assert starved.megabytes == pytest.approx(0.5 * 2)
+    assert plan.row(16, 2048, 90, network, 0.0001, apart).images_per_second == pytest.approx(0.1), "a disk a server"
 
 
 def test_gpus_that_share_a_small_batch_mostly_talk(network):
@@ -53,6 +59,14 @@ def test_the_page_says_where_each_number_is_from():
     assert "| cores | 3 | as the command line says |" in text
     assert "| images | 1,281,167 | assumed: training images, as the organizers" in text
     assert text.count("\n| 64 |") == 2
+    assert "no better than what is guessed: utilization, network, disk." in text
+
+
+def test_the_committed_page_is_what_the_command_prints(capsys):
+    assert main(["plan", "imagenet-2012"]) == 0
+    committed = runs.home() / "reports" / "bench" / "imagenet-2012.md"
+    told = "run 'python -m alexnet_tf plan imagenet-2012 > reports/bench/imagenet-2012.md'"
+    assert capsys.readouterr().out == committed.read_text(), told
 
 
 def test_what_was_not_measured_is_told(monkeypatch, tmp_path):

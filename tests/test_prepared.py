@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from alexnet_tf import datasets, pipeline, prepared
 from alexnet_tf.errors import LabError
 from alexnet_tf.preprocess import Preprocess
-from alexnet_tf.splits import read_image
+from alexnet_tf.splits import encoded, read_image
 
 
 @pytest.fixture(autouse=True)
@@ -99,6 +99,40 @@ def test_imagenet_has_its_two_parts_and_the_names_it_lists(data_dir):
     assert datasets.load("imagenet2012").class_names[999] == "n00000999"
 
 
+def test_imagenet_in_its_usual_shards_is_read_by_the_same_door(data_dir):
+    """Labels from 1, and features that nobody here asks for: boxes as floats, texts, lists that are empty."""
+    import tensorflow as tf
+
+    folder, shots = data_dir / "imagenet2012", {}
+    folder.mkdir(parents=True)
+    for part in "train", "validation":
+        for shard in range(2):
+            with tf.io.TFRecordWriter(str(folder / f"{part}-0000{shard}-of-00002")) as writer:
+                for number in range(3):
+                    shots[part, shard, number] = picture(10 * shard + number, (9, 12, 3))
+                    png = tf.io.encode_png(shots[part, shard, number]).numpy()
+                    label = tf.train.Feature(int64_list=tf.train.Int64List(value=[1000 - number]))
+                    features = {
+                        "image/encoded": tf.train.Feature(bytes_list=tf.train.BytesList(value=[png])),
+                        "image/class/label": label,
+                        "image/object/bbox/xmin": tf.train.Feature(float_list=tf.train.FloatList(value=[0.1, 0.5])),
+                        "image/object/bbox/label": tf.train.Feature(int64_list=tf.train.Int64List()),
+                        "image/class/text": tf.train.Feature(bytes_list=tf.train.BytesList(value=[b"a fish"])),
+                    }
+                    example = tf.train.Example(features=tf.train.Features(feature=features))
+                    writer.write(example.SerializeToString())
+    splits = datasets.load("imagenet2012")
+    assert datasets.found("imagenet2012") == str(folder)
+    for part, split in ("train", splits.train), ("validation", splits.test):
+        assert split.labels.tolist() == [999, 998, 997] * 2
+        for place in range(6):
+            np.testing.assert_array_equal(split.image(place), shots[part, place // 3, place % 3])
+    (folder / "train-00001-of-00002").unlink()
+    datasets._whole.cache_clear()
+    with pytest.raises(LabError, match="has 1 files of train"):
+        datasets.load("imagenet2012")
+
+
 def test_the_newest_version_is_taken(data_dir):
     for version in "3.0.1", "3.0.10", "3.0.9", "nonsense.of.ours":
         (data_dir / "x" / version).mkdir(parents=True)
@@ -139,29 +173,42 @@ def shard(data_dir):
     return home, file
 
 
-def test_any_flipped_bit_of_a_shard_is_told_and_no_place_of_it_breaks_a_training(shard):
+def test_any_flipped_bit_of_a_shard_is_told_whichever_way_it_is_read(shard):
+    """By sets in memory, by the index, and by each record for itself, whose place a kept index knows."""
     home, file = shard
     content = file.read_bytes()
-    places, labels = prepared.index(home, "test")
+    places, _ = prepared.index(home, "test")
+    whole = {place: read_image(place) for place in places}
+    spans = {place: [int(number) for number in place.rpartition("#")[2].split("+")] for place in places}
 
     @given(st.integers(0, len(content) - 1), st.integers(0, 7))
     def flip(place, bit):
         damaged = bytearray(content)
         damaged[place] ^= 1 << bit
         file.write_bytes(damaged)
-        with pytest.raises(LabError, match="prepare it anew"):
-            prepared.images(home, "test")
-        try:
-            assert len(prepared.index(home, "test")[1]) == len(labels)  # reads no checksum
-        except LabError as error:
-            assert "prepare it anew" in str(error)
-        for one in places:
-            try:
-                assert read_image(one).ndim == 3
-            except LabError as error:
-                assert "can't be read" in str(error)
+        for read in prepared.images, prepared.index:
+            with pytest.raises(LabError, match="prepare it anew"):
+                read(home, "test")
+        for one, (offset, length) in spans.items():
+            if offset <= place < offset + length + 4:  # in its bytes or in their checksum
+                with pytest.raises(LabError, match="bits have flipped"):
+                    encoded(one)
+                with pytest.raises(LabError, match="can't be read"):
+                    read_image(one)
+            else:
+                np.testing.assert_array_equal(read_image(one), whole[one])
 
     flip()
+
+
+def test_the_making_of_a_large_index_is_told(shard, monkeypatch, tmp_path, capsys):
+    home, _ = shard
+    monkeypatch.setenv("ALEXNET_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(datasets, "LARGE", 1)
+    datasets._indexed(home, "test")
+    assert "of test are read and checked, this once" in capsys.readouterr().err
+    datasets._indexed(home, "test")
+    assert capsys.readouterr().err == ""
 
 
 @given(st.binary(max_size=4 * prepared.BLOCK // 3) | st.integers(0, 3 * prepared.BLOCK).map(bytes))

@@ -1,9 +1,15 @@
 """Training interrupted: resumed equals uninterrupted, nothing half-written counts, one process at a time."""
 
 import contextlib
+import copy
+import errno
+import itertools
 import json
+import os
+import shutil
 import signal
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,6 +18,7 @@ from conftest import TINY, train_tiny
 
 from alexnet_tf import callbacks, datasets, recipes, runs, training
 from alexnet_tf.errors import LabError
+from alexnet_tf.optimizers import make_optimizer
 
 
 class Killed(BaseException):
@@ -211,6 +218,27 @@ def test_two_processes_do_not_train_one_run(tmp_path):
     assert train_tiny(tmp_path).finished
 
 
+def test_a_disk_without_locks_is_told_once_and_trained_on(tmp_path, monkeypatch, capsys):
+    fcntl = pytest.importorskip("fcntl")
+
+    def no_locks(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    for _ in range(2):
+        with runs.locked(tmp_path / "lock", "It is being trained"):
+            pass
+    assert capsys.readouterr().err == (
+        f"{tmp_path} lies on a disk without locks (No locks available): see that no other process trains there.\n"
+    )
+    monkeypatch.setattr(fcntl, "flock", lambda *_: (_ for _ in ()).throw(BlockingIOError()))
+    with (
+        pytest.raises(LabError, match="It is being trained by another process"),
+        runs.locked(tmp_path / "lock", "It is being trained"),
+    ):
+        pass
+
+
 def test_notebooks_side_by_side_wait_for_each_other(tmp_path, monkeypatch):
     monkeypatch.setenv("ALEXNET_HEADLESS", "1")
     run, order = runs.locate("cifar10-bn64", "quick", 0, TINY, store=tmp_path), []
@@ -258,6 +286,71 @@ def test_a_disk_that_fills_up_at_the_end_of_a_fresh_training_spares_the_old_run(
     (run,) = runs.listing(tmp_path)
     assert run.record == record
     np.testing.assert_array_equal(run.outputs["test_logits"], logits)
+
+
+def test_wherever_a_process_dies_while_a_run_is_put_in_anothers_place_they_are_never_mixed(tmp_path, monkeypatch):
+    """Before each write, renaming and removal in turn: whole, as the one or the other, or told unfinished."""
+    from alexnet_tf import fitting
+    from alexnet_tf.predict import load
+
+    slower = lambda recipe, steps: make_optimizer(recipe.change({"learning_rate": 1e-6}), steps)  # noqa: E731
+    with monkeypatch.context() as patch:
+        patch.setattr(fitting, "make_optimizer", slower)
+        old = train_tiny(tmp_path / "store", epochs=1)
+    ready, finish = [], training._finish
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "_finish", lambda *args: ready.append(args))
+        training.train("cifar10-bn64", "quick", 0, {**TINY, "epochs": 1}, store=tmp_path / "store", fresh=True)
+    ((_, recipe, splits, model, begun),) = ready
+
+    def weights(run):
+        return np.concatenate([part.ravel() for part in load(run.weights).get_weights()])
+
+    def state_of(run):
+        """Which of the two a run is, by its record, its outputs and its weights."""
+        record, outputs = run.record, run.outputs["test_logits"]
+        kinds = {
+            record["provenance"]["finished"] == "old",
+            bool((outputs == logits).all()),
+            np.array_equal(weights(run), kept),
+        }
+        assert len(kinds) == 1, "a mixture"
+        return kinds.pop()
+
+    record = json.loads((old.path / "record.json").read_text())
+    record["provenance"]["finished"] = "old"
+    record["checksum"] = runs.checksum(record)
+    (old.path / "record.json").write_text(json.dumps(record))
+    logits, kept, seen = old.outputs["test_logits"], weights(old), []
+    for deadly in itertools.count():
+        shutil.copytree(tmp_path / "store", tmp_path / str(deadly))
+        (run,), died = runs.listing(tmp_path / str(deadly)), False
+        with monkeypatch.context() as patch:
+            counted = itertools.count()
+            for place, name in (Path, "replace"), (Path, "unlink"), (shutil, "rmtree"), (os, "fsync"):
+                patch.setattr(place, name, dying(getattr(place, name), counted, deadly))
+            try:
+                finish(run, recipe, splits, model, copy.deepcopy(begun))
+            except Killed:
+                died = True
+        (run,) = runs.listing(tmp_path / str(deadly))
+        seen.append(state_of(run) if run.finished else None)
+        if not died:
+            break
+        assert run.begun or seen[-1] is False, "the next training goes on"
+    assert seen[-1] is False
+    assert {True, None} < set(seen), "it died before, in the middle and after"
+
+
+def dying(act, counted, deadly):
+    """The act, but for the time that is deadly."""
+
+    def act_or_die(*args, **settings):
+        if next(counted) == deadly:
+            raise Killed
+        return act(*args, **settings)
+
+    return act_or_die
 
 
 def test_a_state_without_its_beginning_is_not_gone_on_from(finished, tmp_path, monkeypatch):
