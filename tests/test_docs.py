@@ -16,7 +16,10 @@ LINES = [
     (name, words)
     for name, page in PAGES.items()
     for words in [
-        *(shlex.split(line, comments=True) for line in re.findall(r"python -m alexnet_tf ([^`\n|;&>]+)", page)),
+        *(
+            shlex.split(line, comments=True)
+            for line in re.findall(r"python -m alexnet_tf ([^`\n|;&>]+?)(?: 2?>|[`\n|;&])", page)
+        ),
         *(re.split(r", *", line) for line in re.findall(r"\[python, -m, alexnet_tf, ([^\]]+)\]", page)),
     ]
 ]

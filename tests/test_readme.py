@@ -9,7 +9,7 @@ import refresh_readme
 
 def shape(text):
     """What is printed, but for figures and the widths of columns, which differ from machine to machine."""
-    return re.sub(r"[\s0-9.,%+-]+", " ", text)
+    return re.sub(r"[\s0-9.,%+-]+", " ", text).strip()
 
 
 def test_a_transcript_is_read_and_figures_alone_may_differ():
