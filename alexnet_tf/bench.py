@@ -273,7 +273,7 @@ def serve_memory(name: str, batches: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         drawn = _stand_in(recipe.dataset, classes, batches * recipe.batch_size, 500, Path(folder))
         datasets.LOADERS[recipe.dataset] = lambda: drawn
-        training.train(name, "paper", 0, {"epochs": 1}, store=Path(folder) / "runs")
+        training.train(name, "paper", 0, {"epochs": min(1, recipe.epochs)}, store=Path(folder) / "runs")
     print(json.dumps({"peak_mib": round((provenance.peak_memory() or 0) + COPIES * held / 2**20)}), flush=True)
 
 
