@@ -139,21 +139,23 @@ def test_each_process_decodes_its_own_rows_a_few_batches_ahead():
         PHOTOGRAPHS
         + """
 from alexnet_tf.devices import Share
-split, decode, decoded = photographs(), Decoder.image, []
+split, decode, batches, decoded, asked = photographs(), Decoder.image, Decoder.batches, [], []
 Decoder.image = lambda self, place: decoded.append(int(place)) or decode(self, place)
+Decoder.batches = lambda self, those: batches(self, (asked.append(pair[0].tolist()) or pair for pair in those))
 rows = []
 for process in range(2):
-    decoded.clear()
+    decoded.clear(), asked.clear()
     one = arrays.training_stream(split, 4, Preprocess(16), 10, 1, {"flip": 0.5}, share=Share(process, 2, 2))
     next(one)
     ahead = len(decoded)
     [next(one) for _ in range(3)]
     one.close()
-    rows.append([ahead, sorted(decoded[:20])])  # four batches of five
+    rows.append([ahead, sum(asked[:4], []), set(sum(asked, [])) >= set(decoded)])  # an epoch: four batches of five
 print(json.dumps(rows))
 """
     )
-    (ahead, first), (_, second) = found
+    (ahead, first, _), (_, second, _) = found
+    assert all(only_what_was_asked_for for *_, only_what_was_asked_for in found)
     assert ahead <= 15, "two batches of five besides the first"
     assert sorted(first + second) == list(range(40))
 
