@@ -139,12 +139,12 @@ def test_each_process_decodes_its_own_rows_a_few_batches_ahead():
         PHOTOGRAPHS
         + """
 from alexnet_tf.devices import Share
-split, decode, batches, decoded, asked = photographs(), Decoder.image, Decoder.batches, [], []
-Decoder.image = lambda self, place: decoded.append(int(place)) or decode(self, place)
-Decoder.batches = lambda self, those: batches(self, (asked.append(pair[0].tolist()) or pair for pair in those))
+split, decode, batches = photographs(), Decoder.image, Decoder.batches
 rows = []
 for process in range(2):
-    decoded.clear(), asked.clear()
+    decoded, asked = [], []  # of this one: an earlier one's threads may still be under way
+    Decoder.image = lambda self, place, own=decoded: own.append(int(place)) or decode(self, place)
+    Decoder.batches = lambda self, those: batches(self, (asked.append(pair[0].tolist()) or pair for pair in those))
     one = arrays.training_stream(split, 4, Preprocess(16), 10, 1, {"flip": 0.5}, share=Share(process, 2, 2))
     next(one)
     ahead = len(decoded)
