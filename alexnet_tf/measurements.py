@@ -98,7 +98,7 @@ def inside(run: Run, splits: Splits, tested: int = 24, mapped: int = 800) -> Arr
 def corrupted(run: Run, spoilt: Spoilt) -> Arrays:
     """The accuracy on the images of a split, as they are and under each corruption at each severity.
 
-    With what was right, image by image, for comparisons in pairs: (kinds, severities, images).
+    With how many times each image was right, for comparisons in pairs.
     """
     from alexnet_tf import corruptions
 
@@ -109,7 +109,8 @@ def corrupted(run: Run, spoilt: Spoilt) -> Arrays:
         kinds, severities = list(corruptions.CORRUPTIONS), corruptions.SEVERITIES
         found = np.array([[right(spoilt.images[kind, severity]) for severity in severities] for kind in kinds])
         clean = np.array(right(spoilt.split.pixels).mean())
-        return {"kinds": np.array(kinds), "rates": found.mean(axis=2), "right": found, "clean": clean}
+        times_right = found.sum(axis=(0, 1)).astype("uint8")
+        return {"kinds": np.array(kinds), "rates": found.mean(axis=2), "times_right": times_right, "clean": clean}
 
     strengths = {kind: strength for kind, (_, strength) in corruptions.CORRUPTIONS.items()}
     return measured(run, "corruptions", compute, [len(spoilt.split), strengths])
