@@ -106,24 +106,40 @@ def _refuse_code(path: Path) -> None:
             raise ValueError(f"it asks for a {part['class_name']}")
 
 
-NEWER = "quantization_config"  # what newer layers are asked about; those of Keras 3.10 refuse the very question
+# What newer versions of Keras save of a part, with the value that asks for nothing; Keras 3.10 refuses the very words.
+NEWER: dict[str, dict[str, Any]] = {
+    "Dense": {"quantization_config": None},
+    "HeNormal": {"input_axes": None, "output_axes": None},
+    "BatchNormalization": {"renorm": False, "renorm_clipping": None, "renorm_momentum": 0.99},
+}
 
 
-def _for_older(path: Path, folder: str) -> Path:
-    """A copy of a saved network without that question, where its answer was none."""
+def _unknown() -> dict[str, Any]:
+    """Those of the newer words that this version of Keras does not take."""
+    from alexnet_tf.quiet import keras
+
+    found: dict[str, Any] = {}
+    for name, words in NEWER.items():
+        part = getattr(keras.layers, name, None) or getattr(keras.initializers, name)
+        known = inspect.signature(part.__init__).parameters
+        found.update({word: nothing for word, nothing in words.items() if word not in known})
+    return found
+
+
+def _for_older(path: Path, folder: str, unknown: dict[str, Any]) -> Path:
+    """A copy of a saved network without the words that are unknown here, where they ask for nothing."""
+
+    def plain(part: dict[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in part.items() if key not in unknown or value != unknown[key]}
+
     copy = Path(folder) / "model.keras"
     with zipfile.ZipFile(path) as file, zipfile.ZipFile(copy, "w") as written:
         for part in file.namelist():
             content = file.read(part)
             if part == "config.json":
-                plain = json.loads(content, object_hook=_without_newer)
-                content = json.dumps(plain).encode()
+                content = json.dumps(json.loads(content, object_hook=plain)).encode()
             written.writestr(part, content)
     return copy
-
-
-def _without_newer(part: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in part.items() if key != NEWER or value is not None}
 
 
 def load(path: Path) -> Any:
@@ -134,10 +150,11 @@ def load(path: Path) -> Any:
 
     try:
         _refuse_code(path)
-        if NEWER in inspect.signature(keras.layers.Dense).parameters:
+        unknown = _unknown()
+        if not unknown:
             return keras.saving.load_model(path, compile=False, safe_mode=True)
         with tempfile.TemporaryDirectory() as folder:
-            return keras.saving.load_model(_for_older(path, folder), compile=False, safe_mode=True)
+            return keras.saving.load_model(_for_older(path, folder, unknown), compile=False, safe_mode=True)
     except Exception as error:  # whatever a damaged or hostile file makes Keras raise
         raise LabError(f"{path} is no model that this version can read: is it a whole .keras file?") from error
 

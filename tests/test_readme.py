@@ -28,4 +28,4 @@ def test_every_command_prints_what_the_readme_shows(tmp_path):
     for command, shown in commands:
         status, printed = refresh_readme.run(command, tmp_path)
         assert shape(printed) == shape(shown), command
-        assert status == 0, command
+        assert (status == 0) != printed.startswith("alexnet_tf: "), command  # one shows what a wrong name is told
