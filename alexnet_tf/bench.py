@@ -322,7 +322,7 @@ PARTS: dict[str, Callable[..., dict[str, Any]]] = {
 def save(folder: Path, part: str, results: Mapping[str, Any]) -> None:
     """Put the results of a part beside those of the others, with what they were measured on."""
     from alexnet_tf import provenance
-    from alexnet_tf.runs import write_atomically
+    from alexnet_tf.files import write_atomically
 
     conditions = {"hardware": provenance.hardware(), "versions": provenance.versions(), "commit": provenance.commit()}
     for name, entries in (*results.items(), ("conditions", {part: conditions})):

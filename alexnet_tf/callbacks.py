@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from alexnet_tf import runs
+from alexnet_tf import files
 from alexnet_tf.errors import LabError
+from alexnet_tf.files import write_atomically
 from alexnet_tf.quiet import keras
 from alexnet_tf.recipe import Recipe
-from alexnet_tf.runs import Run, write_atomically
+from alexnet_tf.runs import Run
 
 ops = keras.ops
 
@@ -88,7 +89,7 @@ class SaveState(keras.callbacks.Callback):
         """Put the saved state back; return how many epochs are done."""
         if not self.run.state.exists():
             return 0
-        saved = runs.read_arrays(self.run.state, f"The saved weights of {self.run}")
+        saved = files.read_arrays(self.run.state, f"The saved weights of {self.run}")
         try:
             about = json.loads(str(saved["about"]))
             values = [saved[f"v{i}"] for i in range(about["variables"])]
@@ -191,7 +192,7 @@ class SaveState(keras.callbacks.Callback):
         """Put the best weights back if the recipe keeps them; return the epoch of the weights kept."""
         if self.recipe.keep == "last":
             return len(self.history)
-        best = runs.read_arrays(self.run.scratch / "best.npz", f"The best weights of {self.run}")
+        best = files.read_arrays(self.run.scratch / "best.npz", f"The best weights of {self.run}")
         for variable, value in zip(self.model.variables, best.values(), strict=True):
             variable.assign(value)
         return 1 + max(range(len(self.history)), key=lambda i: self.history[i]["val_accuracy"])

@@ -30,9 +30,10 @@ from numpy.typing import NDArray
 
 from alexnet_tf import doors, paintbox, prepared
 from alexnet_tf.errors import LabError, UsageError, choose
+from alexnet_tf.files import read_arrays, write_atomically
 from alexnet_tf.folders import own_folder
 from alexnet_tf.recipe import PROTOCOLS
-from alexnet_tf.runs import cache, read_arrays, write_atomically
+from alexnet_tf.runs import cache
 from alexnet_tf.splits import HELD_OUT, Split, Splits, fold, split_off, stratified
 
 

@@ -29,7 +29,8 @@ from numpy.typing import NDArray
 
 from alexnet_tf import bench, datasets, evaluation, predict, provenance
 from alexnet_tf.errors import LabError, choose
-from alexnet_tf.runs import Run, write_atomically
+from alexnet_tf.files import write_atomically
+from alexnet_tf.runs import Run
 from alexnet_tf.splits import Split, stratified
 
 Pictures = NDArray[np.uint8]

@@ -17,9 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from alexnet_tf import datasets, evaluation, growth, models, plots, predict, recipes, runs, training
+from alexnet_tf import datasets, evaluation, files, growth, models, plots, predict, recipes, runs, training
 from alexnet_tf.errors import LabError
-from alexnet_tf.runs import Run, read_object
+from alexnet_tf.files import read_object
+from alexnet_tf.runs import Run
 
 HEAD = {"learning_rate": 1e-3, "epochs": 10}
 WHOLE = {"learning_rate": 1e-4, "epochs": 20}
@@ -132,8 +133,8 @@ def finetune(
     head = [train(**frozen, train_images=size) for size in sizes]
     whole = train(pretrained=str(head[-1].weights.resolve()), **WHOLE)
     target.mkdir(parents=True, exist_ok=True)
-    runs.write_atomically(target / "model.keras", whole.weights.read_bytes())
-    runs.write_atomically(target / "classes.json", (json.dumps(list(splits.class_names)) + "\n").encode())
+    files.write_atomically(target / "model.keras", whole.weights.read_bytes())
+    files.write_atomically(target / "classes.json", (json.dumps(list(splits.class_names)) + "\n").encode())
     tuned = Tuned(target, head, whole)
     _report(tuned, folder, f"{record['name']} ({record['budget']}, seed {record['seed']})")
     return tuned
@@ -188,7 +189,7 @@ def _report(tuned: Tuned, folder: str, source: str) -> None:
         model=tuned.model,
         report=evaluation.report(labels, answers, [" ".join(name.split()) for name in names]),  # no line closes it
     )
-    runs.write_atomically(tuned.folder / "report.md", page.encode())
+    files.write_atomically(tuned.folder / "report.md", page.encode())
 
 
 def advice(measured: Mapping[int, evaluation.Interval], law: growth.PowerLaw) -> str:

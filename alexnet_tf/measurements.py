@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from alexnet_tf import datasets, evaluation, predict
 from alexnet_tf.errors import LabError
-from alexnet_tf.runs import Run, read_arrays, write_atomically
+from alexnet_tf.files import write_atomically
+from alexnet_tf.runs import Run
 from alexnet_tf.splits import Splits, stratified
 
 if TYPE_CHECKING:
@@ -28,16 +29,14 @@ def measured(run: Run, name: str, compute: Callable[[Any], Arrays], inputs: Any 
 
     Where the weights are gone, the error says which command makes them again.
     """
-    file = run.path / "measurements" / f"{name}.npz"
     key = hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:16]
-    if file.exists():
-        kept = read_arrays(file, f"The measurement {name} of {run}")
-        if str(kept.pop("inputs", "")) == key:
-            return kept
+    kept = run.measurement(name)
+    if kept and str(kept.pop("inputs", "")) == key:
+        return kept
     arrays = compute(predict.load(predict.weights_of(run)))
     content = io.BytesIO()
     np.savez_compressed(content, inputs=np.array(key), **arrays)  # type: ignore[arg-type]
-    write_atomically(file, content.getvalue())
+    write_atomically(run.path / "measurements" / f"{name}.npz", content.getvalue())
     return arrays
 
 
@@ -161,7 +160,7 @@ def twins(run: Run, splits: Splits) -> Arrays:
 
 
 def ten_crops(run: Run) -> Arrays:
-    """The rank of each test image's own class: by the beliefs averaged over ten crops, and by the middle crop alone.
+    """The rank of each test image's own class by the beliefs averaged over ten crops.
 
     The average is of probabilities, image by image, as the 2012 paper took it; nothing is counted crop by crop.
     """
@@ -176,14 +175,17 @@ def ten_crops(run: Run) -> Arrays:
         split = splits.test
         if splits.fingerprint() != run.record["provenance"]["dataset_fingerprint"]:
             raise LabError(f"{run} was tested on other images than lie here today: train it anew with --fresh.")
-        found: dict[str, list[np.ndarray]] = {"ten_crops": [], "middle": []}
+        found = []
         for start in range(0, len(split), IMAGES_AT_ONCE):
             places = range(start, min(start + IMAGES_AT_ONCE, len(split)))
-            crops = np.concatenate([np.asarray(prepare.ten_crops(split.image(place)[None])) for place in places], 1)
+            if split.pixels is None:
+                each = [np.asarray(prepare.ten_crops(split.image(place)[None])) for place in places]
+                crops = np.concatenate(each, axis=1)
+            else:
+                crops = np.asarray(prepare.ten_crops(split.pixels[places]))
             logits = np.asarray(network.predict_on_batch(crops.reshape(-1, *crops.shape[2:])))
             beliefs = evaluation.probabilities(logits, loss).reshape(10, len(places), -1)
-            found["ten_crops"].append(evaluation.ranks(split.labels[places], beliefs.mean(axis=0)))
-            found["middle"].append(evaluation.ranks(split.labels[places], beliefs[4]))
-        return {name: np.concatenate(ranks).astype("int16") for name, ranks in found.items()}
+            found.append(evaluation.ranks(split.labels[places], beliefs.mean(axis=0)))
+        return {"ten_crops": np.concatenate(found).astype("uint8" if beliefs.shape[2] <= 256 else "uint16")}
 
     return measured(run, "ten_crops", compute)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from alexnet_tf import recipes, runs
+from alexnet_tf import files, recipes, runs
 from alexnet_tf.errors import LabError, choose
 from alexnet_tf.folders import folder, images_among
 from alexnet_tf.splits import read_image
@@ -94,7 +94,7 @@ LARGEST_CONFIG = 10_000_000  # bytes: the layers of the largest network here tak
 
 def _refuse_code(path: Path) -> None:
     """Raise if a saved network holds more than layers and numbers, or unpacks without end."""
-    runs.refuse_bomb(path)
+    files.refuse_bomb(path)
     with zipfile.ZipFile(path) as file:
         if file.getinfo("config.json").file_size > LARGEST_CONFIG:
             raise ValueError("its layers alone take more than any network's")

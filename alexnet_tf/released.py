@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alexnet_tf import datasets, evaluation, export, predict, recipes, runs
+from alexnet_tf import datasets, evaluation, export, files, predict, recipes, runs
 from alexnet_tf.errors import LabError, UsageError
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def card(folder: Path) -> str:
         use=textwrap.fill(USE.format(count=len(record["class_names"]), terms=terms), 110),
     )
     if (folder / "export.json").exists():
-        found = runs.read_object(folder / "export.json")
+        found = files.read_object(folder / "export.json")
         text += EXPORTED.format(
             name=folder.name, images=found["images"], hardware=found["hardware"], table=export.markdown(found)
         )
@@ -129,15 +129,15 @@ def release(run: runs.Run, name: str) -> Path:
             f"The weights of {run} take {len(content) / 1e6:.0f} MB; a released model may take {LIMIT / 1e6:.0f}."
         )
     target = runs.home() / "reports" / "models" / name
-    runs.write_atomically(target / "model.keras", content)
-    runs.write_atomically(target / "classes.json", (json.dumps(record["class_names"]) + "\n").encode())
-    runs.write_atomically(target / "record.json", (run.path / "record.json").read_bytes())
+    files.write_atomically(target / "model.keras", content)
+    files.write_atomically(target / "classes.json", (json.dumps(record["class_names"]) + "\n").encode())
+    files.write_atomically(target / "record.json", (run.path / "record.json").read_bytes())
     (target / "export.json").unlink(missing_ok=True)  # of another network of this name
-    runs.write_atomically(target / "README.md", card(target).encode())
+    files.write_atomically(target / "README.md", card(target).encode())
     return target
 
 
 def exported(run: runs.Run, found: dict[str, object]) -> None:
     """Keep beside a released network how its exports compare, and show it on its card."""
-    runs.write_atomically(run.path / "export.json", (json.dumps(found, indent=1) + "\n").encode())
-    runs.write_atomically(run.path / "README.md", card(run.path).encode())
+    files.write_atomically(run.path / "export.json", (json.dumps(found, indent=1) + "\n").encode())
+    files.write_atomically(run.path / "README.md", card(run.path).encode())

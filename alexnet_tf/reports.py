@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from alexnet_tf import runs
+from alexnet_tf import files, runs
 from alexnet_tf.errors import LabError, choose
 from alexnet_tf.recipe import BUDGETS
 
@@ -148,7 +148,7 @@ def render(notebook: Path) -> Path:
     exporter.mathjax_url = exporter.require_js_url = exporter.jquery_url = exporter.mermaid_js_url = ""
     page, _ = exporter.from_notebook_node(nbformat.read(notebook, as_version=4))
     target = notebook.with_suffix(".html")
-    runs.write_atomically(target, page.encode())
+    files.write_atomically(target, page.encode())
     return target
 
 
@@ -188,7 +188,7 @@ def index(folder: Path, budget: str, reports: Sequence[Report]) -> Path:
         rows.append(f'<tr><td>{link}</td><td><a href="{name}.ipynb">{name}</a></td><td>{took}</td></tr>')
     page = INDEX.format(budget=budget, words=WORDS[budget], rows="\n".join(rows))
     target = folder / "index.html"
-    runs.write_atomically(target, page.encode())
+    files.write_atomically(target, page.encode())
     return target
 
 
@@ -214,7 +214,7 @@ def make(budget: str, only: Sequence[str] = (), fresh: bool = False, folder: Pat
 
     with (
         _headless(),
-        runs.locked(folder / ".lock", f"The reports in {folder} are being made"),
+        files.locked(folder / ".lock", f"The reports in {folder} are being made"),
         contextlib.chdir(runs.home() / "notebooks"),
         ThreadPoolExecutor(AT_ONCE[budget]) as pool,
     ):

@@ -13,8 +13,6 @@ import hashlib
 import json
 import os
 import shutil
-import sys
-import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from alexnet_tf import recipes
 from alexnet_tf.errors import LabError, choose
+from alexnet_tf.files import locked, read_arrays, read_object, write_beside
 from alexnet_tf.recipe import DEFAULTS, override_hash
 
 if TYPE_CHECKING:
@@ -51,58 +50,6 @@ def store_for(budget: str) -> Path:
     return cache() / "runs" if budget == "quick" else home() / "reports" / "runs"
 
 
-def write_beside(path: Path, content: bytes) -> Path:
-    """Write a whole file beside its place, to be renamed into it; of a failure nothing stays."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-    except BaseException:
-        partial.unlink(missing_ok=True)  # a full disk needs its room back
-        raise
-    return partial
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a whole file or nothing, whenever the process dies."""
-    write_beside(path, content).replace(path)
-
-
-@contextlib.contextmanager
-def locked(path: Path, told: str, wait: bool = False) -> Iterator[None]:
-    """Hold a file's lock for one process; it goes when the process does, however it ends."""
-    with path.open("w") as file:
-        try:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except ImportError:  # not on this system: go without
-            pass
-        except (BlockingIOError, PermissionError) as error:  # some systems call a lock that is held forbidden
-            raise LabError(f"{told} by another process: wait for it, or stop it.") from error
-        except OSError as error:
-            _tell_of_no_locks(path.parent, error.strerror)
-        yield
-
-
-@functools.cache
-def _tell_of_no_locks(folder: Path, why: str) -> None:
-    """Once a folder: some network disks know no locks, and a training there is better than none."""
-    print(f"{folder} lies on a disk without locks ({why}): see that no other process trains there.", file=sys.stderr)
-
-
-def read_object(path: Path) -> dict[str, Any]:
-    """A JSON object from a file; empty when there is no whole one."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError, RecursionError):  # whatever damaged bytes make the decoder raise
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
 def checksum(record: Mapping[str, Any]) -> str:
     """What all of a record but its own checksum hashes to, however it is laid out."""
     text = json.dumps({key: value for key, value in record.items() if key != "checksum"}, sort_keys=True)
@@ -113,35 +60,6 @@ def is_whole(record: Mapping[str, Any]) -> bool:
     """Whether a record holds all it should and what was written into it; older ones carry no checksum."""
     typed = all(isinstance(record.get(key), kind) for key, kind in RECORD.items())
     return typed and record.get("checksum", checksum(record)) == checksum(record)
-
-
-UNPACKED = 64 * 2**20  # bytes that a ZIP file may unpack to in any case
-PACKED_BY = 50  # and how many times its own size beyond
-
-
-def refuse_bomb(path: Path) -> None:
-    """Raise if a ZIP file (``.npz``, ``.keras``) would fill the memory with what no training has written."""
-    with zipfile.ZipFile(path) as file:
-        unpacked = sum(entry.file_size for entry in file.infolist())
-    if unpacked > max(UNPACKED, PACKED_BY * path.stat().st_size):
-        raise LabError(
-            f"{path} holds {path.stat().st_size / 1e6:.1f} MB and would unpack to {unpacked / 1e6:,.0f} MB, as no "
-            "network or record does: get it anew from where it came from."
-        )
-
-
-def read_arrays(path: Path, what: str) -> dict[str, np.ndarray]:
-    """The arrays of an ``.npz`` file, or a sentence about `what` when it is no whole one."""
-    import numpy as np
-
-    try:
-        refuse_bomb(path)
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            return dict(arrays)
-    except LabError:
-        raise
-    except Exception as error:  # whatever damaged bytes make the decoder raise
-        raise LabError(f"{what} are missing or damaged: train anew with --fresh ({path}).") from error
 
 
 def changed_fields(then: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
@@ -232,6 +150,11 @@ class Run:
     def history(self) -> list[dict[str, float]]:
         """One row an epoch, each epoch exactly once."""
         return self.record["history"]
+
+    def measurement(self, name: str) -> dict[str, np.ndarray] | None:
+        """What was measured with the weights, if it was kept."""
+        file = self.path / "measurements" / f"{name}.npz"
+        return read_arrays(file, f"The measurement {name} of {self}") if file.exists() else None
 
     def outdated(self) -> list[str]:
         """What differs between the recipe as this run trained it and as it stands today."""

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from alexnet_tf import recipes, runs, training
+from alexnet_tf import files, recipes, runs, training
 from alexnet_tf.errors import LabError, UsageError
 from alexnet_tf.recipe import Recipe, parse_value
 
@@ -141,7 +141,7 @@ def search(
     states = optuna.trial.TrialState
     while len(study.get_trials(deepcopy=False, states=(states.COMPLETE, states.PRUNED, states.RUNNING))) < trials:
         trial = study.ask()
-        with runs.locked(_lock(place, trial.number), f"Trial {trial.number + 1} is being trained"):
+        with files.locked(_lock(place, trial.number), f"Trial {trial.number + 1} is being trained"):
             try:
                 study.tell(trial, train(trial))
             except optuna.TrialPruned:
@@ -183,7 +183,7 @@ def _study(place: Path, recipe: Recipe, axes: Sequence[Axis], seed: int) -> Any:
         if not _lock(place, trial.number).exists():
             continue  # asked a moment ago by another process, which is about to lock it
         try:
-            with runs.locked(_lock(place, trial.number), "It is being trained"):
+            with files.locked(_lock(place, trial.number), "It is being trained"):
                 study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
         except LabError:
             continue  # another process is at it
@@ -272,5 +272,5 @@ def report(found: Found, name: str, budget: str, seed: int, fixed: Mapping[str, 
         command=command,
     )
     target = found.folder / "search.md"
-    runs.write_atomically(target, page.encode())
+    files.write_atomically(target, page.encode())
     return target

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -78,6 +78,38 @@ def _countable(recipe: str | None, protocol: str, budget: str, found: Sequence[R
     return fitting
 
 
+def measure(claim: Claim, ours: Sequence[Run], theirs: Sequence[Run]) -> Interval | None:
+    """What a claim's runs came to, by its rule; None where they don't suffice for it."""
+    shared = {run.record["seed"] for run in ours} & {run.record["seed"] for run in theirs}
+    if claim.rule == "level":
+        return evaluation.accuracy_interval(ours, claim.best) if ours else None
+    if claim.rule == "ten crops":
+        return evaluation.ten_crop_gain(ours)
+    if claim.rule == "race":
+        return evaluation.race(ours, theirs, RACE_TO) if len(shared) > 1 else None
+    return evaluation.paired_difference(ours, theirs) if shared else None
+
+
+def decide(claim: Claim, found: Interval) -> tuple[str, str]:
+    """The verdict on what was measured, and why."""
+    if claim.rule in ("difference", "ten crops"):
+        return judge_difference(found, claim.sign, claim.margin)
+    if claim.reported is None:
+        return "no figure", "the source asks and reports nothing"
+    return judge_level(found, claim.reported, claim.margin, ".1f" if claim.rule == "race" else ".1%")
+
+
+def beside(claim: Claim, trained: Mapping[str, Sequence[Run]], budget: str) -> str:
+    """A line of a chapter: what trained runs came to, beside the source's figure where that can be compared."""
+    found = measure(claim, trained.get(claim.recipe or "", []), trained.get(claim.versus or "", []))
+    name = claim.name.partition("/")[2]
+    if not found:
+        return f"{name:<20} not tried at {budget} with these seeds"
+    form = ".1f" if claim.rule == "race" else "+.1%"
+    line = f"{name:<20} {found.mean:{form}} [{found.low:{form}}, {found.high:{form}}]"
+    return line if budget == "quick" or claim.reported is None else f"{line}   the source: {claim.reported:{form}}"
+
+
 def _not_run(claim: Claim) -> Verdict:
     why = f"needs {claim.needs}"
     if claim.recipe is not None:
@@ -91,24 +123,12 @@ def judge(claim: Claim, found: Sequence[Run]) -> Verdict:
     """One claim against the runs of the largest budget that has any; quick runs never count."""
     for budget in ("paper", "laptop") if claim.recipe else ():
         ours = _countable(claim.recipe, claim.protocol, budget, found)
-        if claim.rule == "level" and ours:
-            interval = evaluation.accuracy_interval(ours, claim.best)
-            verdict, why = "no figure", "the source asks and reports nothing"
-            if claim.reported is not None:
-                verdict, why = judge_level(interval, claim.reported, claim.margin)
-            break
         theirs = _countable(claim.versus, claim.protocol, budget, found) if claim.versus else []
-        shared = {run.record["seed"] for run in ours} & {run.record["seed"] for run in theirs}
-        if claim.rule == "race" and len(shared) > 1:
-            interval = evaluation.race(ours, theirs, RACE_TO)
-            verdict, why = judge_level(interval, claim.reported or 1.0, claim.margin, ".1f")
-            break
-        if claim.rule == "difference" and shared:
-            interval = evaluation.paired_difference(ours, theirs)
-            verdict, why = judge_difference(interval, claim.sign, claim.margin)
+        if interval := measure(claim, ours, theirs):
             break
     else:
         return _not_run(claim)
+    verdict, why = decide(claim, interval)
     if interval.n < claim.seeds:
         why += f"; {interval.n} of {claim.seeds} seeds"
     numbers = (interval.mean, interval.low, interval.high, interval.n)

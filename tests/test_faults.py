@@ -13,7 +13,7 @@ import time
 import numpy as np
 import pytest
 
-from alexnet_tf import runs
+from alexnet_tf import files, runs
 from alexnet_tf.__main__ import main
 from alexnet_tf.errors import LabError
 
@@ -32,7 +32,7 @@ def wait_for(lock, seconds=60):
     """Hold a lock as soon as its holder lets go."""
     for _ in range(seconds * 10):
         with contextlib.suppress(LabError), contextlib.ExitStack() as held:
-            held.enter_context(runs.locked(lock, "it is held"))
+            held.enter_context(files.locked(lock, "it is held"))
             return held.pop_all()
         time.sleep(0.1)
     return pytest.fail(f"{lock} is still held")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alexnet_tf import datasets, reports, runs
+from alexnet_tf import datasets, files, reports, runs
 from alexnet_tf.__main__ import main
 from alexnet_tf.errors import LabError, UsageError
 
@@ -181,9 +181,9 @@ def test_a_file_that_would_unpack_to_far_more_than_it_is_is_not_opened(tmp_path)
         for _ in range(100):
             entry.write(bytes(10**7))
     with pytest.raises(LabError, match=r"holds 1\.0 MB and would unpack to 1,000 MB"):
-        runs.read_arrays(bomb, "The outputs")
+        files.read_arrays(bomb, "The outputs")
     np.savez_compressed(tmp_path / "plain.npz", answers=np.zeros(10**6))
-    assert runs.read_arrays(tmp_path / "plain.npz", "The outputs")["answers"].shape == (10**6,)
+    assert files.read_arrays(tmp_path / "plain.npz", "The outputs")["answers"].shape == (10**6,)
 
 
 def test_any_bytes_are_arrays_or_told(tmp_path):
@@ -196,7 +196,7 @@ def test_any_bytes_are_arrays_or_told(tmp_path):
         damaged = whole[:place] + other + (b"" if cut else whole[place + len(other) :])
         (tmp_path / "damaged.npz").write_bytes(damaged)
         with contextlib.suppress(LabError):
-            assert runs.read_arrays(tmp_path / "damaged.npz", "The outputs").keys() <= {"a", "b"}
+            assert files.read_arrays(tmp_path / "damaged.npz", "The outputs").keys() <= {"a", "b"}
 
     read()
 

@@ -15,7 +15,7 @@ LOCK = (ROOT / "requirements.lock").read_text()
 PINS = dict(re.findall(r"^([a-z0-9_-]+)==([^ \\;]+)", LOCK, re.M))
 
 # Which rooms a room may know: the arrows of the house, read from below. Rooms not named know only these.
-COMMON = {"errors", "quiet"}
+COMMON = {"errors", "files", "quiet"}
 ALLOWED = {
     "claims": set(),
     "printed": set(),
@@ -58,7 +58,8 @@ ALLOWED = {
     "search": {"plots", "recipe", "recipes", "runs", "training"},
     "growth": {"evaluation"},
     "finetune": {"datasets", "evaluation", "growth", "models", "plots", "predict", "recipes", "runs", "training"},
-    "plots": {"evaluation", "trust", "verdicts"},
+    "ablation": {"evaluation", "growth", "plan", "recipes", "runs"},
+    "plots": {"ablation", "evaluation", "trust", "verdicts"},
     "predict": {"folders", "layers", "preprocess", "recipes", "runs", "splits"},
     "released": {"datasets", "evaluation", "export", "predict", "recipes", "runs"},
     "interpret": {"models", "preprocess"},
@@ -91,6 +92,7 @@ ALLOWED = {
     "site": {"claims", "plots", "provenance", "recipes", "reports", "runs", "verdicts"},
     "upload": {"claims", "datasets", "provenance", "recipes", "reports", "runs"},
     "errors": set(),
+    "files": set(),
     "quiet": set(),
 }
 

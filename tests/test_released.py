@@ -10,7 +10,7 @@ import pytest
 from conftest import train_tiny
 from PIL import Image
 
-from alexnet_tf import datasets, evaluation, export, paintbox, predict, released, runs
+from alexnet_tf import datasets, evaluation, export, files, paintbox, predict, released, runs
 from alexnet_tf.__main__ import main
 from alexnet_tf.errors import LabError, UsageError
 
@@ -86,7 +86,7 @@ def test_a_committed_network_is_what_its_card_says(name):
     folder = COMMITTED[name].parent
     assert (folder / "README.md").read_text() == released.card(folder)  # its SHA-256 among all the rest
     model, kinds = predict.load(COMMITTED[name]), json.loads((folder / "classes.json").read_text())
-    assert kinds == runs.read_object(folder / "record.json")["class_names"]
+    assert kinds == files.read_object(folder / "record.json")["class_names"]
     drawn = paintbox.draw(paintbox.OBJECTS, 3, 32, seed=1)[0]
     belief = predict.confidences(model, [drawn[0], np.kron(drawn[1], np.ones((2, 3, 1), "uint8")), drawn[2]])
     assert belief.shape == (3, len(kinds))

@@ -9,7 +9,7 @@ import nbformat
 import psutil
 import pytest
 
-from alexnet_tf import reports, runs
+from alexnet_tf import files, reports, runs
 from alexnet_tf.errors import LabError
 
 
@@ -157,7 +157,7 @@ def test_a_page_that_can_not_be_written_replaces_nothing(lab, tmp_path, monkeypa
     reports.make("quick")
     before = {file.name: file.read_bytes() for file in folder.glob("01_x*")}
     lab("01_x", "print('second')")
-    monkeypatch.setattr(runs, "write_atomically", lambda *args: (_ for _ in ()).throw(OSError(28, "No space left")))
+    monkeypatch.setattr(files, "write_atomically", lambda *args: (_ for _ in ()).throw(OSError(28, "No space left")))
     with pytest.raises(OSError, match="No space left"):
         reports.make("quick")
     assert {file.name: file.read_bytes() for file in folder.glob("01_x*")} == before
@@ -167,5 +167,5 @@ def test_two_processes_do_not_make_the_same_reports(lab, tmp_path):
     lab("01_x", "print('first')")
     folder = tmp_path / "reports" / "quick"
     folder.mkdir(parents=True)
-    with runs.locked(folder / ".lock", "x"), pytest.raises(LabError, match="are being made by another process"):
+    with files.locked(folder / ".lock", "x"), pytest.raises(LabError, match="are being made by another process"):
         reports.make("quick")

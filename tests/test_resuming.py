@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from conftest import TINY, train_tiny
 
-from alexnet_tf import callbacks, datasets, recipes, runs, training
+from alexnet_tf import callbacks, datasets, files, recipes, runs, training
 from alexnet_tf.errors import LabError
 from alexnet_tf.optimizers import make_optimizer
 
@@ -226,7 +226,7 @@ def test_a_disk_without_locks_is_told_once_and_trained_on(tmp_path, monkeypatch,
 
     monkeypatch.setattr(fcntl, "flock", no_locks)
     for _ in range(2):
-        with runs.locked(tmp_path / "lock", "It is being trained"):
+        with files.locked(tmp_path / "lock", "It is being trained"):
             pass
     assert capsys.readouterr().err == (
         f"{tmp_path} lies on a disk without locks (No locks available): see that no other process trains there.\n"
@@ -234,7 +234,7 @@ def test_a_disk_without_locks_is_told_once_and_trained_on(tmp_path, monkeypatch,
     monkeypatch.setattr(fcntl, "flock", lambda *_: (_ for _ in ()).throw(BlockingIOError()))
     with (
         pytest.raises(LabError, match="It is being trained by another process"),
-        runs.locked(tmp_path / "lock", "It is being trained"),
+        files.locked(tmp_path / "lock", "It is being trained"),
     ):
         pass
 

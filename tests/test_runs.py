@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alexnet_tf import runs
+from alexnet_tf import files, runs
 from alexnet_tf.errors import LabError, UsageError
 
 KEYS = [
@@ -94,10 +94,10 @@ def test_another_format_is_told(make_run):
 
 def test_writing_leaves_no_half_file(tmp_path, monkeypatch):
     target = tmp_path / "x" / "file"
-    runs.write_atomically(target, b"whole")
-    monkeypatch.setattr(runs.os, "fsync", lambda fd: (_ for _ in ()).throw(OSError("disk full")))
+    files.write_atomically(target, b"whole")
+    monkeypatch.setattr(files.os, "fsync", lambda fd: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
-        runs.write_atomically(target, b"new and longer")
+        files.write_atomically(target, b"new and longer")
     assert target.read_bytes() == b"whole"
     assert list(target.parent.iterdir()) == [target]  # a full disk gets its room back
 

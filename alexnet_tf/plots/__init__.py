@@ -5,6 +5,7 @@ from matplotlib.figure import Figure
 
 from alexnet_tf.plots.curves import curves, growth, lines
 from alexnet_tf.plots.effects import effects, pairs, scorecard
+from alexnet_tf.plots.grid import knobs, worth
 from alexnet_tf.plots.images import diagram, heat, images
 from alexnet_tf.plots.matrices import beside, confusion, shares
 from alexnet_tf.plots.points import plane, reliability, thresholds, trials
@@ -19,6 +20,7 @@ __all__ = [
     "growth",
     "heat",
     "images",
+    "knobs",
     "lines",
     "pairs",
     "plane",
@@ -28,4 +30,5 @@ __all__ = [
     "shares",
     "thresholds",
     "trials",
+    "worth",
 ]

@@ -73,14 +73,20 @@ def lines(series: Mapping[str, Sequence[float]], title: str, x: str, y: str, fir
 
 @styled
 def growth(
-    measured: Mapping[str, Mapping[int, Interval]], title: str, expected: Mapping[int, Interval] | None = None
+    measured: Mapping[str, Mapping[int, Interval]],
+    title: str,
+    expected: Mapping[int, Interval] | None = None,
+    x: str = "training images",
+    y: str = "test accuracy",
 ) -> Figure:
-    """Accuracy against the number of training images, with intervals; dashed what more of them promise."""
+    """What grows with the number of training images or epochs, with intervals; dashed what a fit expects."""
     fig, ax = figure(9, 4.8)
     for color, (name, points) in zip(itertools.cycle(SERIES), measured.items(), strict=False):
         means = [found.mean for found in points.values()]
         spread = [[found.mean - found.low for found in points.values()], [f.high - f.mean for f in points.values()]]
         ax.errorbar(list(points), means, yerr=spread, color=color, marker="o", markersize=4, capsize=3, label=name)
+    if any(found.low < 0 for points in measured.values() for found in points.values()):
+        ax.axhline(0, color=GREY, linewidth=1)
     if expected:
         sizes = list(expected)
         ax.plot(
@@ -97,7 +103,7 @@ def growth(
     ticks = sorted({size for points in (*measured.values(), expected or {}) for size in points})
     ax.set_xticks(ticks, [f"{size:,}" for size in ticks])
     ax.minorticks_off()
-    ax.set(xlabel="training images", ylabel="test accuracy", title=title)
+    ax.set(xlabel=x, ylabel=y, title=title)
     ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     ax.legend(loc="upper left")
     return fig

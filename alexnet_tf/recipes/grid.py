@@ -1,7 +1,7 @@
 """Our experiments: one small AlexNet on CIFAR-10, and one knob turned at a time.
 
-A line of `KNOBS` is a variant: what it is called, which fields it changes, and its parameters where
-they are not the base's. Rates of optimizers are first guesses: none was chosen on validation images yet.
+A line of `KNOBS` is a variant: what it is called, which fields it changes, and its parameters. Rates of
+optimizers are first guesses: none was chosen on validation images yet.
 """
 
 from __future__ import annotations
@@ -86,6 +86,10 @@ KNOBS: dict[str, tuple[Variant, ...]] = {
         ("adamw", {"optimizer": "adamw", "learning_rate": 0.0005, "l2": 0.0, "weight_decay": 0.05}, SAME),
         ("muon", {"optimizer": "muon", "learning_rate": 0.002, "l2": 0.0, "weight_decay": 0.05}, SAME),
     ),
+    "rate": (
+        ("rate-quarter", {"learning_rate": 0.005}, SAME),
+        ("rate-fourfold", {"learning_rate": 0.08}, SAME),
+    ),
     "penalty": (
         ("no-penalty", {"l2": 0.0}, SAME),
         ("l2-tenfold", {"l2": 5e-3}, SAME),
@@ -145,6 +149,7 @@ KNOBS: dict[str, tuple[Variant, ...]] = {
         ("one-dense", {"options.dense_layers": 1}, 937_162),
         ("four-dense", {"options.dense_layers": 4}, 3_566_794),
     ),
+    "precision": (("bfloat16", {"precision": "mixed_bfloat16"}, SAME),),
     "groups": (
         ("two-groups", {"options.groups": 2}, 2_163_914),
         ("half-tower", {"options.kernels": 0.5}, 1_874_602),
@@ -152,17 +157,84 @@ KNOBS: dict[str, tuple[Variant, ...]] = {
 }
 
 
+# How accuracy grows, of the base and with some of its variants. Fewer images are seen more often, though not as
+# often as would make the trainings equally long: the epochs grow with the root of what is missing.
+GROWTH: dict[str, tuple[Variant, ...]] = {
+    "training images": (
+        ("images-500", {"train_images": 500, "epochs": 80, "steps": (60, 0.1)}, SAME),
+        ("images-1500", {"train_images": 1500, "epochs": 46, "steps": (34, 0.1)}, SAME),
+        ("images-5000", {"train_images": 5000, "epochs": 25, "steps": (18, 0.1)}, SAME),
+        ("images-15000", {"train_images": 15_000, "epochs": 15, "steps": (11, 0.1)}, SAME),
+    ),
+    "epochs": (
+        ("epochs-4", {"epochs": 4, "steps": (3, 0.1)}, SAME),
+        ("epochs-16", {"epochs": 16, "steps": (12, 0.1)}, SAME),
+        ("epochs-32", {"epochs": 32, "steps": (24, 0.1)}, SAME),
+    ),
+}
+ALONG = {"training images": ("no-augment", "batch-after"), "epochs": ("no-augment",)}
+# Knobs that are known to depend on each other, both turned at once; augmentation and epochs stand in ALONG.
+INTERACTIONS: tuple[tuple[str, str], ...] = (
+    ("no-norm", "rate-quarter"),
+    ("no-norm", "rate-fourfold"),
+    ("batch-after", "rate-quarter"),
+    ("batch-after", "rate-fourfold"),
+    ("batch-after", "dropout-0"),
+)
+
+VARIANTS = {variant[0]: variant for group in (KNOBS, GROWTH) for variants in group.values() for variant in variants}
+PAIRS = (
+    *INTERACTIONS,
+    *((one, name) for knob, others in ALONG.items() for one in others for name, _, _ in GROWTH[knob]),
+)
+ALL_IMAGES, TESTED = 50_000, 10_000
+DRAWN = 25  # of so many images of CIFAR-10 a quick training draws one
+
+
+def along(knob: str, variant: str | None = None) -> list[str]:
+    """The recipes by which the base, or a variant of it, grows along a knob of GROWTH, from small to large."""
+    prefix = f"grid-{variant}" if variant else "grid-base"
+    names = [f"grid-{variant}-{name}" if variant else f"grid-{name}" for name, _, _ in GROWTH[knob]]
+    smaller = len(names) if knob == "training images" else 1  # the base has all images, and epochs between
+    return [*names[:smaller], prefix, *names[smaller:]]
+
+
+def _work(recipe: Recipe) -> float:
+    """How long its epochs take, in images trained; a test image takes a third of one."""
+    return recipe.epochs * ((recipe.train_images or ALL_IMAGES) + TESTED / 3)
+
+
 def _variant(knob: str, name: str, changes: Mapping[str, Any], parameters: int) -> Recipe:
     """The base with a knob turned, which no budget turns back."""
     said = ", ".join(f"{key.partition('.')[2] or key} {value}" for key, value in changes.items())
-    budgets = {
-        size: Budget(budget.minutes, {key: value for key, value in budget.changes.items() if key not in changes})
-        for size, budget in BASE.budgets.items()
-    }
-    title = f"The grid's base with another {knob}: {said}"
+    fewer = {}
+    if "train_images" in changes:
+        few = {"train_images": changes["train_images"] // DRAWN, "epochs": max(3, changes["epochs"] // 8)}
+        fewer["quick"] = {**few, "steps": None}
+    budgets = {}
+    for size, budget in BASE.budgets.items():
+        kept = {key: value for key, value in budget.changes.items() if key not in changes} | fewer.get(size, {})
+        longer = _work(BASE.change(changes).change(kept)) / _work(BASE.change(budget.changes))
+        budgets[size] = Budget(max(0.1, round(budget.minutes * longer, 1)), kept)
     return dataclasses.replace(
-        BASE.change(changes), name=f"grid-{name}", title=title, parameters=parameters, budgets=budgets
+        BASE.change(changes),
+        name=f"grid-{name}",
+        title=f"The grid's base with another {knob}: {said}",
+        parameters=parameters,
+        budgets=budgets,
     )
 
 
-RECIPES = (BASE, *(_variant(knob, *variant) for knob, variants in KNOBS.items() for variant in variants))
+def _together(one: str, other: str) -> Recipe:
+    """Two variants at once, of which at most one changes the number of parameters."""
+    (_, changes, count), (_, more, other_count) = VARIANTS[one], VARIANTS[other]
+    return _variant(
+        "pair of knobs", f"{one}-{other}", {**changes, **more}, count if other_count == SAME else other_count
+    )
+
+
+RECIPES = (
+    BASE,
+    *(_variant(knob, *each) for group in (KNOBS, GROWTH) for knob, variants in group.items() for each in variants),
+    *(_together(*pair) for pair in PAIRS),
+)
