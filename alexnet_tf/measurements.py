@@ -178,11 +178,11 @@ def ten_crops(run: Run) -> Arrays:
         found = []
         for start in range(0, len(split), IMAGES_AT_ONCE):
             places = range(start, min(start + IMAGES_AT_ONCE, len(split)))
-            if split.pixels is None:
+            if split.images is None:
                 each = [np.asarray(prepare.ten_crops(split.image(place)[None])) for place in places]
                 crops = np.concatenate(each, axis=1)
             else:
-                crops = np.asarray(prepare.ten_crops(split.pixels[places]))
+                crops = np.asarray(prepare.ten_crops(split.images[places]))
             logits = np.asarray(network.predict_on_batch(crops.reshape(-1, *crops.shape[2:])))
             beliefs = evaluation.probabilities(logits, loss).reshape(10, len(places), -1)
             found.append(evaluation.ranks(split.labels[places], beliefs.mean(axis=0)))

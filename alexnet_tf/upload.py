@@ -56,8 +56,11 @@ EXTRAS = {
 }
 # The recipes that a notebook trains at quick, where it does not name each of them.
 TRAINS = {
-    "03_ablations": ("lab-*",),
-    "04_paper_claims": ("paper-relu", "paper-tanh", "grid-base", "grid-no-norm", "grid-dropout-0"),
+    "03_ablations": (
+        *("lab-*", "grid-base", "grid-per-image", "grid-no-augment", "grid-batch-after", "grid-dropout-0"),
+        *("grid-batch-after-dropout-0", "grid-images-*"),
+    ),
+    "04_paper_claims": ("paper-*", "grid-base", "grid-dropout-0"),
     "06_trust": (
         *("cifar10-bn64", "cifar10-simple", "int305-cnn", "zeng-aug"),
         *("grid-base", "grid-per-image", "grid-no-augment", "grid-batch-after"),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from alexnet_tf import models
+from alexnet_tf import claims, models
 from alexnet_tf.errors import LabError, UsageError
 from alexnet_tf.quiet import keras
 
@@ -59,6 +59,15 @@ def test_the_2012_network_has_62_million_in_one_tower():
     assert (shapes["conv2"], shapes["conv3"], shapes["conv5"]) == ((27, 27, 256), (13, 13, 384), (13, 13, 256))
     biases = {layer.name: float(np.mean(layer.get_weights()[1])) for layer in network.layers if layer.get_weights()}
     assert {name for name, bias in biases.items() if bias == 1} == {"conv2", "conv4", "conv5", "fc6", "fc7"}
+
+
+def test_two_convolutions_hold_more_of_the_paper_than_it_says():
+    network = models.build("alexnet-2012")
+    shares = {layer.name: layer.count_params() / network.count_params() for layer in network.layers}
+    (told,) = [row for row in claims.DISAGREEMENTS if row.source == "F" and "parameters" in row.subject]
+    assert told.other == f"by its own sizes conv3 holds {shares['conv3']:.2%} and conv4 {shares['conv4']:.2%}".replace(
+        "%", " %"
+    )
 
 
 def test_resnet18_counts_as_torchvision_does():

@@ -79,6 +79,29 @@ def test_a_race_is_a_level_of_its_ratio_and_needs_two_seeds(make_run, tmp_path):
     assert "6.0 ± 1.0" in row.why
 
 
+def test_ten_crops_are_judged_where_they_were_measured(make_run, tmp_path):
+    claim = next(claim for claim in CLAIMS if claim.rule == "ten crops")
+    for seed in range(3):
+        run = make_run(claim.recipe, np.arange(1000) < 700, seed=seed, budget="laptop")
+        if seed == 0:
+            assert verdicts.scorecard(tmp_path, [claim])[0].verdict == "not run"
+        (run.path / "measurements").mkdir()
+        ranks = (np.arange(1000) >= 720 + seed).astype("uint8")
+        np.savez_compressed(run.path / "measurements" / "ten_crops.npz", inputs=np.array("x"), ten_crops=ranks)
+    row = verdicts.scorecard(tmp_path, [claim])[0]
+    assert (row.measured, row.n, row.verdict) == (pytest.approx(0.021), 3, "reproduced")
+
+
+def test_a_line_of_a_chapter_compares_only_what_can_be_compared(make_run):
+    pair = {
+        "lab-bce": [make_run("lab-bce", np.arange(1000) < 800)],
+        "lab-base": [make_run("lab-base", [True] * 700 + [False] * 300)],
+    }
+    assert verdicts.beside(GAIN, pair, "laptop").endswith("the source: +10.0%")
+    assert verdicts.beside(GAIN, pair, "quick").endswith("%]")
+    assert "not tried at quick" in verdicts.beside(GAIN, {}, "quick")
+
+
 def test_a_question_without_a_figure_gets_numbers_and_no_verdict(make_run, tmp_path):
     question = dataclasses.replace(LEVEL, reported=None)
     make_run("lab-base", np.arange(1000) < 700)

@@ -87,8 +87,8 @@ KNOBS: dict[str, tuple[Variant, ...]] = {
         ("muon", {"optimizer": "muon", "learning_rate": 0.002, "l2": 0.0, "weight_decay": 0.05}, SAME),
     ),
     "rate": (
-        ("rate-quarter", {"learning_rate": 0.005}, SAME),
-        ("rate-fourfold", {"learning_rate": 0.08}, SAME),
+        ("rate-fifth", {"learning_rate": 0.004}, SAME),
+        ("rate-fivefold", {"learning_rate": 0.1}, SAME),
     ),
     "penalty": (
         ("no-penalty", {"l2": 0.0}, SAME),
@@ -175,10 +175,10 @@ GROWTH: dict[str, tuple[Variant, ...]] = {
 ALONG = {"training images": ("no-augment", "batch-after"), "epochs": ("no-augment",)}
 # Knobs that are known to depend on each other, both turned at once; augmentation and epochs stand in ALONG.
 INTERACTIONS: tuple[tuple[str, str], ...] = (
-    ("no-norm", "rate-quarter"),
-    ("no-norm", "rate-fourfold"),
-    ("batch-after", "rate-quarter"),
-    ("batch-after", "rate-fourfold"),
+    ("no-norm", "rate-fifth"),
+    ("no-norm", "rate-fivefold"),
+    ("batch-after", "rate-fifth"),
+    ("batch-after", "rate-fivefold"),
     ("batch-after", "dropout-0"),
 )
 

@@ -1,0 +1,103 @@
+"""The grid read: effects against the base, interactions, and curves along what grows."""
+
+import json
+
+import numpy as np
+import pytest
+
+from alexnet_tf import ablation, evaluation, plots, recipes
+from alexnet_tf.recipes import grid
+
+HARD = np.random.default_rng(0).random(4000)  # how good a network must be to get each test image right
+
+
+@pytest.fixture
+def trained(make_run):
+    """Make runs of some accuracy each, three seeds; `images` are told to have trained each."""
+
+    def make(rates, images=None):
+        found = {}
+        for name, rate in rates.items():
+            group = [make_run(name, rate + seed / 500 > HARD, seed=seed, budget="laptop") for seed in range(3)]
+            for run in group:
+                run.record["images"]["train"] = (images or {}).get(name, 50_000)
+                (run.path / "record.json").write_text(json.dumps(run.record))
+            found[name] = group
+        return found
+
+    return make
+
+
+def test_effects_are_paired_sorted_and_carry_their_cost(trained):
+    runs = trained({"grid-base": 0.7, "grid-gelu": 0.75, "grid-half-width": 0.6})
+    best, worst = ablation.effects(runs)
+    assert (best.variant, best.knob, worst.variant, worst.knob) == ("gelu", "activation", "half-width", "width")
+    gelu = [run.record["metrics"]["test_accuracy"] for run in runs["grid-gelu"]]
+    base = [run.record["metrics"]["test_accuracy"] for run in runs["grid-base"]]
+    assert best.gain.mean == pytest.approx(np.mean(gelu) - np.mean(base))
+    assert best.clear
+    assert worst.parameters < best.parameters
+    assert worst.flop < best.flop / 1.9
+    lines = ablation.table([best, worst]).splitlines()
+    assert len(lines) == 3
+    assert f"{best.gain.mean:+.1%}" in lines[1]
+    assert f"{worst.parameters:,}" in lines[2]
+
+
+def test_what_adds_up_does_not_interact(trained):
+    rates = {"grid-base": 0.5, "grid-batch-after": 0.6, "grid-dropout-0": 0.55, "grid-batch-after-dropout-0": 0.65}
+    runs = trained(rates)
+    assert ablation.interaction(runs, "batch-after", "dropout-0").mean == pytest.approx(0, abs=0.01)
+    worse = {**runs, "grid-batch-after-dropout-0": trained({"grid-gelu": 0.4})["grid-gelu"]}
+    assert ablation.interaction(worse, "batch-after", "dropout-0").mean == pytest.approx(-0.25, abs=0.02)
+
+
+def test_curves_run_from_small_to_large_and_a_promise_has_not_seen_the_end(trained):
+    names, sizes = grid.along("training images"), (500, 1500, 5000, 15_000, 50_000)
+    images = dict(zip(names, sizes, strict=True))
+    runs = trained({name: 1 - 4.0 * count**-0.3 for name, count in images.items()}, images)
+    curve = ablation.curve(runs, "training images")
+    assert list(curve) == list(sizes)
+    promise = ablation.promised(runs, "training images")[50_000]
+    assert promise.mean == pytest.approx(curve[50_000].mean, abs=0.02)
+    spoilt = {**runs, "grid-base": trained({"grid-gelu": 0.1})["grid-gelu"]}
+    assert ablation.promised(spoilt, "training images")[50_000] == promise
+
+
+def test_gaps_compare_a_variant_with_the_base_of_its_own_size(trained):
+    ours, base = (grid.along("epochs", variant) for variant in ("no-augment", None))
+    runs = trained(dict.fromkeys(base, 0.7) | dict.fromkeys(ours, 0.6))
+    for number, name in enumerate((*ours, *base)):
+        for run in runs[name]:
+            run.record["history"] = [{"epoch": 1}] * (4 * 2 ** (number % 4))
+    gaps = ablation.gaps(runs, "epochs", "no-augment")
+    assert list(gaps) == [4, 8, 16, 32]
+    assert all(gap.mean == pytest.approx(-0.1, abs=0.02) for gap in gaps.values())
+
+
+def test_every_step_of_a_curve_is_a_recipe_and_they_grow():
+    for knob, variants in grid.ALONG.items():
+        for variant in (None, *variants):
+            steps = [recipes.get(name).at("laptop") for name in grid.along(knob, variant)]
+            sizes = [step.train_images or 50_000 if knob == "training images" else step.epochs for step in steps]
+            assert sizes == sorted(set(sizes))
+            others = {step.fields()["options.norm"] for step in steps}
+            assert len(others) == 1
+
+
+def test_the_figures_show_every_variant(trained):
+    found = ablation.effects(trained({"grid-base": 0.7, "grid-gelu": 0.75, "grid-elu": 0.7, "grid-l1": 0.6}))
+    panels = plots.knobs(found, "x").axes
+    assert [ax.get_title(loc="left") for ax in panels] == ["activation", "penalty"]
+    assert panels[0].get_xlim() == panels[1].get_xlim()
+    figure = plots.worth(found, "x")
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert texts.count(f"{found[0].parameters:,}") == 3
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == [
+        f"{effect.knob}: {effect.variant}" for effect in found
+    ]
+
+
+def test_ten_crops_need_their_measurement(make_run):
+    run = make_run("paper-lrn", HARD < 0.7, budget="laptop")
+    assert evaluation.ten_crop_gain([run]) is None
