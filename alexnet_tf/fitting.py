@@ -7,16 +7,18 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from alexnet_tf import devices, models, predict
 from alexnet_tf.callbacks import Progress, SaveState, StopOnNaN, heeding_ctrl_c
 from alexnet_tf.errors import LabError
-from alexnet_tf.models import transfer
+from alexnet_tf.models import today, transfer
 from alexnet_tf.optimizers import make_optimizer
 from alexnet_tf.preprocess import Preprocess
 from alexnet_tf.quiet import keras
 from alexnet_tf.recipe import Recipe
 from alexnet_tf.runs import Run
-from alexnet_tf.splits import Splits
+from alexnet_tf.splits import Split, Splits
 
 if keras.backend.backend() == "tensorflow":
     from alexnet_tf import pipeline as streams
@@ -59,7 +61,7 @@ def fit(
     """Train, saving each epoch, and return the network as the last epoch leaves it, with what has saved it."""
     classes = len(splits.class_names)
     model = models.build(recipe.model, recipe.image_size, classes, recipe.precision, seed, **recipe.options)
-    _take_over(model, run, recipe, begun)
+    _start(model, run, recipe, splits.train, begun)
     if share.devices > 1:
         devices.synchronize(model)
     # Weighted, because images that fill up a shared batch of validation weigh nothing.
@@ -83,8 +85,14 @@ def fit(
     return model, saver
 
 
-def _take_over(model: keras.Sequential, run: Run, recipe: Recipe, begun: dict[str, Any]) -> None:
-    """Start from the weights that the recipe names, unless the run has begun, and freeze what it freezes."""
+LOOKED_AT = 5000  # training images whose patches are whitened
+
+
+def _start(model: keras.Sequential, run: Run, recipe: Recipe, train: Split, begun: dict[str, Any]) -> None:
+    """Start from the weights that the recipe asks for, unless the run has begun, and freeze what it freezes."""
+    if recipe.whiten and not run.state.exists():
+        few = train.take(np.arange(min(len(train), LOOKED_AT)))
+        today.whiten(model, make_preprocess(recipe)(few.pixels))
     if recipe.pretrained and not run.state.exists():
         path, _ = predict.find_model(recipe.pretrained)
         taken = transfer.take(model, transfer.parts(predict.load(path))[1])

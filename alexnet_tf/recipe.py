@@ -69,6 +69,7 @@ OPTIONS: dict[str, tuple[type, float, float]] = {
     "groups": (int, 1, 64),
     "kernels": (float, 0.01, 16),
     "dense_layers": (int, 1, 10),
+    "scale": (float, 1e-3, 1e3),
 }
 
 
@@ -125,6 +126,7 @@ class Recipe:
     precision: str = "float32"
     untrained: bool = False  # measured as initialized, after no epoch at all: a diagnosis
     pretrained: str | None = None  # a run or a .keras file: layers of the same name and shapes start from its weights
+    whiten: bool = False  # conv1 starts as the principal components of the training images' patches
     frozen: str | None = None  # this layer and all before it are not trained
     train_images: int | None = None  # None: all of them
     fold: tuple[int, int] | None = None  # (which, of how many): this stratified part of all images is the test set
@@ -140,7 +142,7 @@ class Recipe:
         for name, (kind, low, high) in RANGES.items():
             none = self.untrained and name == "epochs"
             _check(name, getattr(self, name), kind, 0 if none else low, 0 if none else high)
-        for name in ("resize_first", "drop_remainder", "untrained"):
+        for name in ("resize_first", "drop_remainder", "untrained", "whiten"):
             if not isinstance(getattr(self, name), bool):
                 raise UsageError(f"{name} must be true or false; received {getattr(self, name)!r}.")
         for name in ("pretrained", "frozen"):

@@ -5,6 +5,7 @@ import pytest
 
 from alexnet_tf import claims, models
 from alexnet_tf.errors import LabError, UsageError
+from alexnet_tf.models import today
 from alexnet_tf.quiet import keras
 
 # The last maps before the dense part, and what makes a small network for a quick step.
@@ -21,6 +22,7 @@ LAST = {
     "alexnet-32": ("pool5", (2, 2, 128)),
     "four-layer": ("pool3", (4, 4, 64)),
     "today-flowers": ("act5", (8, 8, 384)),
+    "today-cifar": ("pool5", (256,)),
 }
 NARROW = {"width": 0.125, "dense_units": 8}
 SMALL = {
@@ -32,6 +34,7 @@ SMALL = {
     "alexnet-2012": (67, NARROW),
     "alexnet-32": (28, NARROW),
     "today-flowers": (32, NARROW),
+    "today-cifar": (32, NARROW),
 }
 
 
@@ -80,7 +83,9 @@ def test_source_b_has_2304_frozen_parameters():
     assert sum(int(np.prod(weight.shape)) for weight in frozen) == 2304
 
 
-@pytest.mark.parametrize("name", ["alexnet-lrn", "bn64", "lab3", "int305", "zeng", "alexnet-2012", "today-flowers"])
+@pytest.mark.parametrize(
+    "name", ["alexnet-lrn", "bn64", "lab3", "int305", "zeng", "alexnet-2012", "today-flowers", "today-cifar"]
+)
 def test_layers_carry_the_papers_names(name):
     names = [layer.name for layer in small(name).layers]
     assert {"conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"} <= set(names)
@@ -207,3 +212,16 @@ def test_the_policy_of_the_caller_is_left_alone():
 def test_the_same_seed_builds_the_same_weights():
     first, second = (models.build("bn64", seed=3, width=0.1, dense_units=8).get_weights() for _ in range(2))
     assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_whitened_patches_have_unit_variance_and_no_correlation():
+    rng = np.random.default_rng(0)
+    smooth = rng.normal(size=(64, 1, 1, 3)) + 0.3 * rng.normal(
+        size=(64, 32, 32, 3)
+    )  # neighbours agree, as in photographs
+    network = small("today-cifar")
+    today.whiten(network, smooth.astype("float32"))
+    found = np.asarray(network.get_layer("conv1")(smooth.astype("float32"))).reshape(-1, 24)
+    np.testing.assert_allclose(found[:, :12], -found[:, 12:], atol=1e-5)
+    covariance = found[:, :12].T @ found[:, :12] / len(found)
+    np.testing.assert_allclose(covariance, np.eye(12), atol=0.02)

@@ -77,3 +77,8 @@ def test_what_was_not_measured_is_told(monkeypatch, tmp_path):
 
 def test_every_assumption_can_be_set():
     assert list(ASSUMED) == [field.name for field in dataclasses.fields(plan.Assumed)]
+
+
+def test_todays_recipe_keeps_within_its_computation():
+    recipe = recipes.get("today-cifar")
+    assert plan.count(recipe, 10).flop * 50_000 * recipe.epochs <= 0.8e15

@@ -46,3 +46,19 @@ def test_a_run_starts_from_another_keeps_what_is_frozen_and_says_so(finished, tm
     assert "conv1" in run.record["provenance"]["started_from"]["layers"]
     with pytest.raises(UsageError, match="frozen is a name; received 3"):
         training.train(recipe, overrides={**changes, "frozen": 3}, store=tmp_path)
+
+
+def test_a_whitening_convolution_is_made_from_the_training_images_and_stays(tmp_path):
+    changes = {
+        "train_images": 200,
+        "epochs": 1,
+        "options.width": 0.05,
+        "options.dense_units": 8,
+        "precision": "float32",
+    }
+    kernels = []
+    for seed in 0, 1:
+        run = training.train("today-cifar", "quick", seed, changes, store=tmp_path)
+        kernels.append(transfer.parts(predict.load(run.weights))[1].get_layer("conv1").get_weights()[0])
+    np.testing.assert_array_equal(kernels[0], kernels[1])  # of the images, not of the seed
+    np.testing.assert_allclose(kernels[0][..., :12], -kernels[0][..., 12:])

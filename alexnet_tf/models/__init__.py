@@ -17,7 +17,7 @@ from alexnet_tf.models.alexnets import alexnet2012, alexnet_lrn, bn64, int305, l
 from alexnet_tf.models.knobs import alexnet32
 from alexnet_tf.models.others import four_layer, lenet, resnet18, simple
 from alexnet_tf.models.parts import Layers
-from alexnet_tf.models.today import today_flowers
+from alexnet_tf.models.today import today_cifar, today_flowers
 from alexnet_tf.quiet import keras
 
 
@@ -44,6 +44,7 @@ ARCHITECTURES = {
     "alexnet-2012": Architecture(alexnet2012, 224, 1000, 60_965_224),
     "alexnet-32": Architecture(alexnet32, 28, 10, 2_517_194),
     "today-flowers": Architecture(today_flowers, 128, 5, 2_396_757),
+    "today-cifar": Architecture(today_cifar, 32, 10, 1_559_466),
     "four-layer": Architecture(four_layer, 32, 10, 89_578),
 }
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
+
 from alexnet_tf.models.parts import Layers, hidden, layers, logits
+from alexnet_tf.quiet import keras
 
 
 def today_flowers(classes: int, width: float = 1.0, dense_units: int = 512, dropout: float = 0.3) -> Layers:
@@ -27,3 +31,45 @@ def today_flowers(classes: int, width: float = 1.0, dense_units: int = 512, drop
     yield layers.GlobalAveragePooling2D(name="average")
     yield from hidden([dense_units, dense_units], "relu", dropout, kernel_initializer="he_normal")
     yield logits(classes, 8)
+
+
+PATCH = 2  # pixels, of the first convolution for CIFAR-10
+
+
+def today_cifar(
+    classes: int, width: float = 1.0, dense_units: int = 256, dropout: float = 0.0, scale: float = 1.0
+) -> Layers:
+    """For 32 px: whitening first, pooling before normalization, one maximum a channel before the dense part.
+
+    The first convolution is `whiten`'s, two outputs for each number of a patch: one and its negative. The shape is
+    that of airbench (Jordan 2024) with one convolution a stage but the last. `scale` multiplies the logits.
+    """
+    yield layers.Conv2D(2 * 3 * PATCH**2, PATCH, use_bias=False, name="conv1")
+    yield layers.Activation("gelu", name="act1")
+    for number, count in (2, 96), (3, 256), (4, 256), (5, 256):
+        yield layers.Conv2D(
+            round(count * width),
+            3,
+            padding="same",
+            use_bias=False,
+            kernel_initializer="he_normal",
+            name=f"conv{number}",
+        )
+        if number in (2, 3):
+            yield layers.MaxPooling2D(2, name=f"pool{number}")
+        yield layers.BatchNormalization(name=f"norm{number}")
+        yield layers.Activation("gelu", name=f"act{number}")
+    yield layers.GlobalMaxPooling2D(name="pool5")
+    yield from hidden([dense_units, dense_units], "gelu", dropout, kernel_initializer="he_normal")
+    yield logits(classes, 8)
+    yield layers.Rescaling(scale, dtype="float32", name="scale")
+
+
+def whiten(network: keras.Sequential, images: NDArray[np.floating]) -> None:
+    """Let conv1 put out the principal components of the images' patches at unit variance, and their negatives."""
+    windows = np.lib.stride_tricks.sliding_window_view(images, (PATCH, PATCH), axis=(1, 2))
+    patches = np.moveaxis(windows, 3, -1).reshape(-1, 3 * PATCH**2).astype("float64")
+    values, vectors = np.linalg.eigh(patches.T @ patches / len(patches))
+    scaled = (vectors / np.sqrt(values + 5e-4)).astype("float32")
+    kernel = scaled.reshape(PATCH, PATCH, 3, -1)
+    network.get_layer("conv1").set_weights([np.concatenate([kernel, -kernel], axis=-1)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from alexnet_tf.recipe import Budget, Recipe
+from alexnet_tf.recipes.quick import OBJECTS_QUICK
 
 # First guesses, chosen on nothing: no search has been run yet. The schedule is fixed and the last weights are kept.
 TODAY_FLOWERS = Recipe(
@@ -45,4 +46,44 @@ TODAY_FLOWERS = Recipe(
     },
 )
 
-RECIPES = (TODAY_FLOWERS,)
+# First guesses too. The epochs are as many as 0.8 PFLOP allow.
+TODAY_CIFAR = Recipe(
+    name="today-cifar",
+    source="ours",
+    title="Today's recipe on CIFAR-10: whitened patches, wide early convolutions, Muon",
+    parameters=1_559_466,
+    model="today-cifar",
+    dataset="cifar10",
+    image_size=32,
+    standardize="symmetric",
+    epochs=20,
+    batch_size=256,
+    optimizer="muon",
+    learning_rate=0.003,
+    momentum=0.9,
+    weight_decay=0.05,
+    schedule="linear",
+    warmup=0.2,
+    label_smoothing=0.2,
+    augment={"crop": 2, "flip": 0.5, "cutout": 8},
+    whiten=True,
+    frozen="conv1",
+    precision="mixed_bfloat16",
+    options={"width": 1.0, "dense_units": 256, "dropout": 0.0, "scale": 0.25},
+    budgets={
+        "paper": Budget(minutes=25),
+        "laptop": Budget(minutes=8, changes={"epochs": 6}),
+        "quick": Budget(
+            minutes=0.2,
+            changes={
+                **OBJECTS_QUICK,
+                "batch_size": 32,
+                "options.width": 0.25,
+                "options.dense_units": 64,
+                "precision": "float32",
+            },
+        ),
+    },
+)
+
+RECIPES = (TODAY_FLOWERS, TODAY_CIFAR)
