@@ -88,6 +88,31 @@ def _on_cifar(name: str, section: str, says: str, ours: str, theirs: str, report
     )
 
 
+def _few(name: str, percent: int, trunk: str) -> Claim:
+    """Source B recalls an expectation of the 2012 paper, which tried nothing of it."""
+    says = f"pre-training without labels helps, here with {percent} % of the labels and the same computation in all"
+    ours, theirs = f"few-{trunk}-tuned-{percent}", f"few-scratch-{percent}"
+    return Claim(f"few-labels/{name}", "B", "565-567", says, ours, None, "difference", theirs, budget="laptop")
+
+
+def _transfer(trunk: str, a_class: int) -> Claim:
+    says = f"a network trained on other images helps, here with {a_class} photographs of each flower"
+    ours, theirs = f"few-flowers-{trunk}-{a_class}", f"few-flowers-scratch-{a_class}"
+    return Claim(
+        f"few-labels/{trunk}-flowers-{a_class}",
+        "A",
+        "400-401",
+        says,
+        ours,
+        None,
+        "difference",
+        theirs,
+        budget="laptop",
+        margin=0.02,
+        needs="Keras' ImageNet weights (9 MB), " if trunk == "imagenet" else "",
+    )
+
+
 def _depth(number: int) -> Claim:
     says = f"without its convolution {number}, a middle one, top-1 is 2 points worse"
     return _on_cifar(f"depth-conv{number}", "7", says, "grid-base", f"grid-without-conv{number}", 0.02)
@@ -114,6 +139,7 @@ CLAIMS = (
         "cifar10-bn64-tf24/accuracy", "B", "159, 413", "the same figure, if its TensorFlow was 2.4 or older",
         "cifar10-bn64-tf24", 0.6150,
     ),
+    *(_few(f"{trunk}-{percent}-percent", percent, trunk) for trunk in ("turned", "rebuilt") for percent in (1, 100)),
     Claim(
         "cifar10-simple/accuracy", "A", "535", "79.13 % of the test images after 10 epochs",
         "cifar10-simple", 0.7913,
@@ -126,6 +152,7 @@ CLAIMS = (
         "fashion-bn64/accuracy", "A", "11, 56", "asks whether AlexNet carries over to Fashion-MNIST; no figure",
         "fashion-bn64", None,
     ),
+    *(_transfer(trunk, a_class) for trunk in ("labels", "imagenet") for a_class in (20, 660)),
     _lab("lab-base", "29", "the standard architecture", 0.70),
     _lab("lab-4conv", "57", "four convolutions", 0.73),
     _lab("lab-3conv", "65", "three convolutions", 0.67),

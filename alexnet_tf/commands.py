@@ -161,7 +161,10 @@ def _train_here(args: argparse.Namespace, overrides: dict[str, Any], tells: bool
         return 0
     metrics, minutes = run.record["metrics"], run.record["provenance"]["minutes"]
     state = "was finished already" if finished else f"finished in {minutes:.1f} minutes of training"
-    print(f"{run} {state}: test accuracy {metrics['test_accuracy']:.2%}. It lies in {run.path}")
+    told = f"test loss {metrics['test_loss']:.3f}"
+    if metrics["test_accuracy"] is not None:
+        told = f"test accuracy {metrics['test_accuracy']:.2%}"
+    print(f"{run} {state}: {told}. It lies in {run.path}")
     return 0
 
 

@@ -204,6 +204,21 @@ def _imagenet2012() -> Splits:
     return _records("imagenet2012", ("train", "validation"), tuple(f"class-{i}" for i in range(1000)))
 
 
+TURNS = ("upright", "turned left", "upside down", "turned right")
+
+
+def _turned(name: str) -> Splits:
+    """Every image of a set in its four orientations, which are its classes: nobody has to label them."""
+    whole = LOADERS[name]()
+
+    def four(split: Split) -> Split:
+        ids = np.concatenate([np.char.add(split.ids.astype(str), f"-{turn}") for turn in range(4)])
+        images = np.concatenate([np.rot90(split.pixels, turn, axes=(1, 2)) for turn in range(4)])
+        return Split(ids, np.repeat(np.arange(4), len(split)), images)
+
+    return Splits(four(whole.train), None, four(whole.test), TURNS)
+
+
 LOADERS: dict[str, Callable[[], Splits]] = {
     "cifar10": _cifar10,
     "fashion_mnist": _fashion_mnist,
@@ -212,6 +227,8 @@ LOADERS: dict[str, Callable[[], Splits]] = {
     "imagenet2012": _imagenet2012,
     "paintbox": _paintbox,
     "paintbox-flowers": _paintbox_flowers,
+    "cifar10-turned": lambda: _turned("cifar10"),
+    "paintbox-turned": lambda: _turned("paintbox"),
 }
 
 

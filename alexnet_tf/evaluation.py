@@ -123,6 +123,8 @@ def accuracy_interval(runs: Sequence[Run], best: bool = False) -> Interval:
     weights kept.
     """
     rates = [run.record["metrics"]["test_accuracy"] for run in runs]
+    if None in rates:
+        raise LabError(f"{runs[rates.index(None)]} rebuilds images: it has no accuracy.")
     if best:
         rates = [max(row["val_accuracy"] for row in run.history) for run in runs]
     if len(rates) > 1:

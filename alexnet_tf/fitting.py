@@ -27,7 +27,9 @@ else:
 
 
 def make_loss(recipe: Recipe) -> keras.losses.Loss:
-    """The loss of a recipe, on logits and one-hot labels."""
+    """The loss of a recipe, on logits and one-hot labels; or between an image and what was rebuilt of it."""
+    if recipe.loss == "rebuilding":
+        return keras.losses.MeanSquaredError()
     kinds = {"bce": keras.losses.BinaryCrossentropy, "crossentropy": keras.losses.CategoricalCrossentropy}
     return kinds[recipe.loss](from_logits=True, label_smoothing=recipe.label_smoothing)
 
@@ -44,8 +46,8 @@ def make_preprocess(recipe: Recipe) -> Preprocess:
     )
 
 
-def steps_per_epoch(images: int, batch_size: int, drop_remainder: bool) -> int:
-    """Batches in an epoch."""
+def steps_per_pass(images: int, batch_size: int, drop_remainder: bool) -> int:
+    """Batches in one pass over the training images."""
     return images // batch_size if drop_remainder else -(-images // batch_size)
 
 
@@ -65,8 +67,9 @@ def fit(
     if share.devices > 1:
         devices.synchronize(model)
     # Weighted, because images that fill up a shared batch of validation weigh nothing.
-    steps = recipe.epochs * steps_per_epoch(len(splits.train), recipe.batch_size, recipe.drop_remainder)
-    model.compile(optimizer=make_optimizer(recipe, steps), loss=make_loss(recipe), weighted_metrics=["accuracy"])
+    steps = recipe.epochs * recipe.passes * steps_per_pass(len(splits.train), recipe.batch_size, recipe.drop_remainder)
+    metrics = [] if recipe.loss == "rebuilding" else ["accuracy"]
+    model.compile(optimizer=make_optimizer(recipe, steps), loss=make_loss(recipe), weighted_metrics=metrics)
     schedules, plateau = _schedules(recipe)
     saver = SaveState(run, recipe, begun, plateau, alone=share.processes == 1, first=devices.first())
     saver.set_model(model)
@@ -93,9 +96,11 @@ def _start(model: keras.Sequential, run: Run, recipe: Recipe, train: Split, begu
     if recipe.whiten and not run.state.exists():
         few = train.take(np.arange(min(len(train), LOOKED_AT)))
         today.whiten(model, make_preprocess(recipe)(few.pixels))
-    if recipe.pretrained and not run.state.exists():
-        path, _ = predict.find_model(recipe.pretrained)
-        taken = transfer.take(model, transfer.parts(predict.load(path))[1])
+    if recipe.pretrained == "imagenet" and not run.state.exists():
+        transfer.from_imagenet(model)
+    elif recipe.pretrained and not run.state.exists():
+        path, _ = predict.find_model(recipe.pretrained.format(budget=begun["budget"], seed=begun["seed"]))
+        taken = transfer.take(model, transfer.parts(predict.load(path))[1], recipe.taken)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         begun["provenance"]["started_from"] = {"sha256": digest, "layers": taken}
     if recipe.frozen:
@@ -130,7 +135,8 @@ def _go_on(
 ) -> None:
     """Some epochs, from the step at which the first of them was cut."""
     classes, preprocess = len(splits.class_names), make_preprocess(recipe)
-    steps = steps_per_epoch(len(splits.train), recipe.batch_size, recipe.drop_remainder) - saver.step
+    in_a_pass = steps_per_pass(len(splits.train), recipe.batch_size, recipe.drop_remainder)
+    passed, step = divmod(saver.step, in_a_pass)
     # Under TensorFlow it is Keras that shares the batches among the devices.
     shared: dict[str, Any] = {"share": share} if keras.backend.backend() == "jax" else {}
     stream = streams.training_stream(
@@ -141,9 +147,10 @@ def _go_on(
         seed,
         recipe.augment,
         recipe.drop_remainder,
-        begin=(epochs.start, saver.step),
+        begin=(epochs.start * recipe.passes + passed, step),
         **shared,
     )
+    steps = recipe.passes * in_a_pass - saver.step
     callbacks = [StopOnNaN(saver.run), *schedules, saver]
     if devices.first():
         part = "test" if splits.val is None else "validation"

@@ -74,6 +74,39 @@ class LocalResponseNormalization(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("alexnet_tf")
+class HidePatches(keras.layers.Layer):
+    """In training, square patches of an image become zero, each with probability `share`; else nothing happens.
+
+    >>> HidePatches(0.5, side=4)(np.ones((1, 8, 8, 3), "float32")).shape
+    TensorShape([1, 8, 8, 3])
+    """
+
+    def __init__(self, share: float, side: int, seed: int | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if not 0 <= share < 1:
+            raise ValueError(f"share must lie from 0 to below 1; received {share!r}")
+        if side < 1:
+            raise ValueError(f"side must be a number of pixels, 1 or more; received {side!r}")
+        self.share, self.side = share, side
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        if not training or not self.share:
+            return inputs
+        height, width = inputs.shape[1:3]
+        shape = (ops.shape(inputs)[0], -(-height // self.side), -(-width // self.side), 1)
+        shown = keras.random.uniform(shape, seed=self.seed_generator) >= self.share
+        shown = ops.repeat(ops.repeat(shown, self.side, axis=1), self.side, axis=2)[:, :height, :width]
+        return ops.where(shown, inputs, 0)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "share": self.share, "side": self.side}
+
+
+@keras.saving.register_keras_serializable("alexnet_tf")
 class GroupedConv2D(keras.layers.Layer):
     """The 2012 paper's convolution in groups: each half of the filters sees one half of the channels.
 

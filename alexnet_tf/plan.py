@@ -64,15 +64,21 @@ class Row:
 
 
 def count(recipe: Recipe, classes: int) -> Network:
-    """What a recipe's network asks: each weight of a kernel is used once for each place of its layer's output."""
+    """What a recipe's network asks: each weight of a kernel is used once for each place of its layer's output.
+
+    A transposed convolution's is used once for each place of its input.
+    """
     from alexnet_tf import models
+    from alexnet_tf.quiet import keras
 
     model = models.build(recipe.model, recipe.image_size, classes, recipe.precision, 0, **recipe.options)
     products = activations = 0
     for layer in model.layers:
         shape = [int(length) for length in layer.output.shape[1:]]
         kernels = sum(int(np.prod(weight.shape)) for weight in layer.weights if len(weight.shape) > 1)
-        products += kernels * int(np.prod(shape[:-1]))
+        back = isinstance(layer, keras.layers.Conv2DTranspose)
+        places = [int(length) for length in layer.input.shape[1:-1]] if back else shape[:-1]
+        products += kernels * int(np.prod(places))
         activations += int(np.prod(shape))
     return Network(model.count_params(), 2.0 * products * 3, activations)
 

@@ -21,14 +21,17 @@ BUDGETS = ("quick", "laptop", "paper")
 PROTOCOLS = ("source", "honest")
 CHOICES = {
     "optimizer": ("sgd", "adam", "adamw", "muon"),
-    "loss": ("crossentropy", "bce"),
+    "loss": ("crossentropy", "bce", "rebuilding"),
     "standardize": ("rescale", "symmetric", "per_image", "per_image_uint8", "mean_color"),
     "interpolation": ("bilinear", "nearest"),
     "keep": ("last", "best"),
     "precision": ("float32", "mixed_bfloat16"),
     "schedule": ("constant", "linear", "cosine"),
 }
-DATASETS = ("cifar10", "fashion_mnist", "flowers", "tf_flowers", "imagenet2012", "paintbox", "paintbox-flowers")
+DATASETS = (
+    *("cifar10", "fashion_mnist", "flowers", "tf_flowers", "imagenet2012", "paintbox", "paintbox-flowers"),
+    *("cifar10-turned", "paintbox-turned"),
+)
 AUGMENTATIONS = (
     *("resized_crop", "rotation", "shift", "shear", "zoom", "flip", "crop"),
     *("color", "hue", "pca", "randaugment", "cutout", "mixup", "cutmix"),
@@ -38,6 +41,7 @@ AUGMENTATIONS = (
 # What a number may be: its type, its least and its largest value.
 RANGES: dict[str, tuple[type, float, float]] = {
     "epochs": (int, 1, 100_000),
+    "passes": (int, 1, 100_000),
     "batch_size": (int, 1, 1_000_000),
     "image_size": (int, 1, 10_000),
     "learning_rate": (float, 1e-12, 1e6),
@@ -69,6 +73,7 @@ OPTIONS: dict[str, tuple[type, float, float]] = {
     "groups": (int, 1, 64),
     "kernels": (float, 0.01, 16),
     "dense_layers": (int, 1, 10),
+    "hidden_share": (float, 0, 0.99),
     "scale": (float, 1e-3, 1e3),
 }
 
@@ -105,6 +110,7 @@ class Recipe:
     batch_size: int
     learning_rate: float
     optimizer: str = "sgd"
+    passes: int = 1  # over the training images in what the history calls an epoch: more where these are few
     momentum: float = 0.0  # for Adam: beta_1
     epsilon: float = 1e-7  # of Adam: Keras' default; PyTorch's is 1e-8
     l2: float = 0.0  # times the weights, added to the gradient: not decoupled
@@ -115,7 +121,7 @@ class Recipe:
     steps: tuple[int, float] | None = None  # (epochs, factor): the rate falls every so many epochs
     schedule: str = "constant"  # linear, cosine: the rate falls to zero, step by step, in this shape
     warmup: float = 0.0  # the share of all steps in which it first rises from zero
-    loss: str = "crossentropy"
+    loss: str = "crossentropy"  # rebuilding: the network's own input is its target, and no label is looked at
     label_smoothing: float = 0.0  # this share of each label is spread over all classes
     augment: Mapping[str, float] = field(default_factory=dict)
     resize_first: bool = True  # False: standardize the small image, then enlarge it
@@ -125,7 +131,10 @@ class Recipe:
     keep: str = "last"  # which weights: the last epoch's, or the best monitored accuracy's
     precision: str = "float32"
     untrained: bool = False  # measured as initialized, after no epoch at all: a diagnosis
-    pretrained: str | None = None  # a run or a .keras file: layers of the same name and shapes start from its weights
+    # A run or a .keras file: layers of the same name and shapes start from its weights. {budget} and {seed} are the
+    # run's own. "imagenet": Keras' own weights.
+    pretrained: str | None = None
+    taken: str | None = None  # the last layer that does so; None: all that fit
     whiten: bool = False  # conv1 starts as the principal components of the training images' patches
     frozen: str | None = None  # this layer and all before it are not trained
     train_images: int | None = None  # None: all of them
@@ -145,7 +154,7 @@ class Recipe:
         for name in ("resize_first", "drop_remainder", "untrained", "whiten"):
             if not isinstance(getattr(self, name), bool):
                 raise UsageError(f"{name} must be true or false; received {getattr(self, name)!r}.")
-        for name in ("pretrained", "frozen"):
+        for name in ("pretrained", "taken", "frozen"):
             if not isinstance(getattr(self, name), str | None):
                 raise UsageError(f"{name} is a name; received {getattr(self, name)!r}.")
         for name in ("augment", "options"):
@@ -181,6 +190,8 @@ class Recipe:
                     raise UsageError(f"{name} must be a pair such as [0.1, 5]; received {pair!r}.")
                 _check(f"{name}'s first number", pair[0], *first)
                 _check(f"{name}'s second number", pair[1], *second)
+        if self.loss == "rebuilding" and self.keep == "best":
+            raise UsageError("Rebuilding images has no accuracy by which the best could be kept: set keep to last.")
         if self.fold is not None and self.fold[0] >= self.fold[1]:
             raise UsageError(
                 f"fold counts from 0: the last of {self.fold[1]} is {self.fold[1] - 1}; received {self.fold[0]}."

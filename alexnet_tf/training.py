@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from alexnet_tf import datasets, devices, provenance, recipes, runs
-from alexnet_tf.errors import LabError
+from alexnet_tf.errors import LabError, UsageError
 from alexnet_tf.fitting import fit, make_loss, make_preprocess, streams
 from alexnet_tf.preprocess import Preprocess
 from alexnet_tf.quiet import keras
@@ -98,6 +98,8 @@ def validated(
     `watch` is told each epoch's and may stop the training with an exception. A killed one goes on where it was.
     """
     recipe = recipes.get(name).at(budget).change(overrides)
+    if recipe.loss == "rebuilding":
+        raise UsageError(f"{name} rebuilds images: it has no accuracy to be searched by.")
     run = runs.locate(name, budget, seed, overrides, "honest", store)
     with run.locked():
         begun = _begin(run, recipe, name, budget, seed, overrides, "honest")
@@ -193,7 +195,7 @@ def logits_of(model: keras.Model, split: Split, classes: int, preprocess: Prepro
 
 def exported(model: keras.Sequential, preprocess: Preprocess, recipe: Recipe) -> keras.Sequential:
     """The network for use: uint8 images of any size in, probabilities out."""
-    last = "sigmoid" if recipe.loss == "bce" else "softmax"
+    last = {"bce": "sigmoid", "rebuilding": "linear"}.get(recipe.loss, "softmax")
     bare = keras.Sequential.from_config(model.get_config())  # without the optimizer, which only a training needs
     bare.set_weights(model.get_weights())
     tail = keras.layers.Activation(last, dtype="float32", name="probabilities")
@@ -212,13 +214,30 @@ def _kept(part: str, split: Split, logits: np.ndarray, small: bool) -> dict[str,
     return {f"{part}_ids": split.ids, f"{part}_labels": split.labels.astype("int16"), f"{part}_logits": within}
 
 
+def _rebuilt(split: Split, model: keras.Sequential, preprocess: Preprocess) -> dict[str, np.ndarray]:
+    """What a record keeps of a network that rebuilds images: a few, as it saw them and as it painted them."""
+    few = split.take(np.arange(min(8, len(split))))
+    seen = model.get_layer("hide")(preprocess(few.pixels), training=True)
+    painted = model(seen, training=False)
+    return {
+        "test_ids": few.ids,
+        **{f"test_{name}": np.asarray(x, "float16") for name, x in [("seen", seen), ("rebuilt", painted)]},
+    }
+
+
 def _finish(run: Run, recipe: Recipe, splits: Splits, model: keras.Sequential, begun: dict[str, Any]) -> None:
     """Measure the kept weights once, save the model for use, and write the record last."""
     classes, preprocess = len(splits.class_names), make_preprocess(recipe)
     outputs: dict[str, np.ndarray] = {}
-    metrics: dict[str, float | None] = {"val_accuracy": None, "val_loss": None}
+    metrics: dict[str, float | None] = dict.fromkeys(("val_accuracy", "val_loss", "test_accuracy"))
     for part, split in (("val", splits.val), ("test", splits.test)):
         if split is None:
+            continue
+        if recipe.loss == "rebuilding":
+            metrics[f"{part}_loss"] = float(
+                model.evaluate(streams.evaluation_stream(split, classes, preprocess), verbose=0)
+            )
+            outputs = _rebuilt(split, model, preprocess)
             continue
         logits = logits_of(model, split, classes, preprocess)
         outputs.update(_kept(part, split, logits, recipe.small_record))

@@ -61,12 +61,18 @@ TRAINS = {
         *("grid-batch-after-dropout-0", "grid-images-*"),
     ),
     "04_paper_claims": ("paper-*", "grid-base", "grid-dropout-0"),
+    "09_few_labels": (
+        *("few-turned", "few-rebuilt", "few-*-10", "few-scratch-10", "grid-base"),
+        *("few-flowers-scratch-20", "few-flowers-labels-20", "few-flowers-labels-100*"),
+    ),
     "06_trust": (
         *("cifar10-bn64", "cifar10-simple", "int305-cnn", "zeng-aug"),
         *("grid-base", "grid-per-image", "grid-no-augment", "grid-batch-after"),
         *["flowers-lrn"] * 3,
     ),
 }
+# The claims that a notebook judges, by how their names begin.
+JUDGES = {"04_paper_claims": "paper/", "08_scorecard": "", "09_few_labels": "few-labels/"}
 SPEED = 455.0  # billions of operations a second in a float32 matrix product, on the two cores that minutes are told for
 
 
@@ -151,18 +157,25 @@ def minutes_of(name: str, code: str) -> float:
     return 1 + sum(recipes.get(recipe).budgets["quick"].minutes for recipe in trained(name, code))
 
 
-def packed_runs() -> bytes:
-    """What verdicts need of the committed runs, as a zip: records, and for paired differences who was right where."""
-    paired = {name for claim in CLAIMS if claim.rule == "difference" for name in (claim.recipe, claim.versus)}
+def packed_runs(claims: str = "") -> bytes:
+    """What the verdicts on some claims need of the committed runs, as a zip; claims are named by how they begin.
+
+    That is records, for paired differences who was right where, and measurements that a rule asks for.
+    """
+    judged = [claim for claim in CLAIMS if claim.name.startswith(claims)]
+    needed = {name for claim in judged for name in (claim.recipe, claim.versus)}
+    paired = {name for claim in judged if claim.rule != "level" for name in (claim.recipe, claim.versus)}
     store, target = runs.store_for("paper"), io.BytesIO()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as packed:
         for run in runs.listing(store):
-            if run.finished and not run.record["overrides"]:
+            if run.recipe in needed and run.finished and not run.record["overrides"]:
                 place = run.path.relative_to(store).as_posix()
                 record, outputs = _reduced(run) if run.recipe in paired else (run.record, b"")
                 packed.writestr(f"{place}/record.json", json.dumps(record))
                 if outputs:
                     packed.writestr(f"{place}/outputs.npz", outputs)
+                if (crops := run.path / "measurements" / "ten_crops.npz").exists():
+                    packed.write(crops, f"{place}/measurements/ten_crops.npz")
     return target.getvalue()
 
 
@@ -198,14 +211,14 @@ def make(target: Path | None = None) -> list[Path]:
     written = []
     with tempfile.TemporaryDirectory() as scratch:
         wheel = build_wheel(Path(scratch))
-        content, kept = (base64.b64encode(part).decode() for part in (wheel.read_bytes(), packed_runs()))
+        content = base64.b64encode(wheel.read_bytes()).decode()
         for name, path in reports.notebooks().items():
             notebook = nbformat.read(path, as_version=4)
             code = code_of(notebook)
             first = FIRST_CELL.format(
                 version=wheel.name.split("-")[1],
                 wheel=content,
-                runs=kept if 'store_for("paper")' in code else "",
+                runs=base64.b64encode(packed_runs(JUDGES[name])).decode() if name in JUDGES else "",
                 name=wheel.name,
                 minutes=round(minutes_of(name, code), 1),
             )

@@ -23,6 +23,8 @@ LAST = {
     "four-layer": ("pool3", (4, 4, 64)),
     "today-flowers": ("act5", (8, 8, 384)),
     "today-cifar": ("pool5", (256,)),
+    "mobilenet": ("average", (1280,)),
+    "rebuilder-32": ("act5", (4, 4, 128)),
 }
 NARROW = {"width": 0.125, "dense_units": 8}
 SMALL = {
@@ -92,7 +94,11 @@ def test_layers_carry_the_papers_names(name):
 
 
 @pytest.mark.parametrize(
-    "name", sorted(set(models.ARCHITECTURES) - {"resnet18", "four-layer", "alexnet-32", "today-flowers"})
+    "name",
+    sorted(
+        set(models.ARCHITECTURES)
+        - {"resnet18", "four-layer", "alexnet-32", "today-flowers", "rebuilder-32", "mobilenet"}
+    ),
 )  # they pad
 def test_too_small_images_are_one_sentence(name):
     with pytest.raises(LabError, match="px are too small"):

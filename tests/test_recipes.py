@@ -16,7 +16,7 @@ from alexnet_tf.recipes import RECIPES
 @pytest.mark.parametrize("name", RECIPES)
 def test_the_parameter_count_is_the_networks(name):
     recipe = RECIPES[name]
-    classes = {"flowers": 5, "imagenet2012": 1000}.get(recipe.dataset, 10)
+    classes = {"flowers": 5, "imagenet2012": 1000, "cifar10-turned": 4}.get(recipe.dataset, 10)
     network = models.build(recipe.model, recipe.image_size, classes, **recipe.options)
     assert network.count_params() - models.ARCHITECTURES[recipe.model].uncounted == recipe.parameters
 

@@ -15,8 +15,9 @@ from typing import Any
 from alexnet_tf.errors import LabError, choose
 from alexnet_tf.models.alexnets import alexnet2012, alexnet_lrn, bn64, int305, lab3, zeng
 from alexnet_tf.models.knobs import alexnet32
-from alexnet_tf.models.others import four_layer, lenet, resnet18, simple
+from alexnet_tf.models.others import four_layer, lenet, mobilenet, resnet18, simple
 from alexnet_tf.models.parts import Layers
+from alexnet_tf.models.rebuilding import Rebuilder, rebuilder32
 from alexnet_tf.models.today import today_cifar, today_flowers
 from alexnet_tf.quiet import keras
 
@@ -30,6 +31,7 @@ class Architecture:
     classes: int
     parameters: int  # as its source counts them
     uncounted: int = 0  # moving averages, which PyTorch does not count as parameters
+    kind: type[keras.Sequential] = keras.Sequential
 
 
 ARCHITECTURES = {
@@ -45,6 +47,8 @@ ARCHITECTURES = {
     "alexnet-32": Architecture(alexnet32, 28, 10, 2_517_194),
     "today-flowers": Architecture(today_flowers, 128, 5, 2_396_757),
     "today-cifar": Architecture(today_cifar, 32, 10, 1_559_466),
+    "rebuilder-32": Architecture(rebuilder32, 28, 10, 1_127_075, kind=Rebuilder),
+    "mobilenet": Architecture(mobilenet, 96, 5, 2_264_389),
     "four-layer": Architecture(four_layer, 32, 10, 89_578),
 }
 
@@ -63,7 +67,7 @@ def build(
     2915338
     """
     architecture = ARCHITECTURES[choose("architecture", name, ARCHITECTURES)]
-    known = [option for option in inspect.signature(architecture.layers).parameters if option != "classes"]
+    known = options_of(architecture.layers)
     for option in options:
         choose(f"option of {name}", option, known)
     size = architecture.image_size if image_size is None else image_size
@@ -73,7 +77,7 @@ def build(
     keras.config.set_dtype_policy(precision)
     try:
         stack = architecture.layers(architecture.classes if classes is None else classes, **options)
-        network = keras.Sequential([keras.Input((size, size, 3), name="image"), *stack], name=name.replace("-", "_"))
+        network = architecture.kind([keras.Input((size, size, 3), name="image"), *stack], name=name.replace("-", "_"))
         too_small = any(0 in layer.output.shape for layer in network.layers)  # Keras 3.10 lets them pass
     except ValueError as error:
         if not any(sign in str(error) for sign in ("negative dimension", "output size", "<= 0")):
@@ -84,6 +88,13 @@ def build(
     if too_small:
         raise LabError(f"Images of {size} px are too small for {name}: a layer would have no output.")
     return network
+
+
+def options_of(builder: Callable[..., Layers]) -> list[str]:
+    """What a builder can be told, besides the number of classes."""
+    found = inspect.signature(builder).parameters
+    own = [name for name, option in found.items() if name != "classes" and option.kind != option.VAR_KEYWORD]
+    return own + options_of(alexnet32) if len(own) + 1 < len(found) else own
 
 
 def table(model: keras.Sequential) -> str:

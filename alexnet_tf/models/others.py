@@ -62,3 +62,10 @@ def four_layer(classes: int, activation: str = "relu", lrn: bool = False, overla
             yield LocalResponseNormalization(depth_radius=2, bias=2.0, name=f"norm{number}")
     yield layers.Flatten(name="flatten")
     yield logits(classes, 4)
+
+
+def mobilenet(classes: int) -> Layers:
+    """MobileNetV2's convolutions with an average and one layer on them: for Keras' own ImageNet weights."""
+    yield keras.applications.MobileNetV2(input_shape=(None, None, 3), include_top=False, weights=None, name="trunk")
+    yield layers.GlobalAveragePooling2D(name="average")
+    yield logits(classes, 8)

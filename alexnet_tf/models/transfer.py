@@ -14,10 +14,13 @@ def parts(model: keras.Sequential) -> tuple[keras.layers.Layer, keras.Sequential
     return model.layers[model.layers.index(inner[0]) - 1], inner[0]
 
 
-def take(network: keras.Sequential, trained: keras.Sequential) -> list[str]:
-    """Copy the weights of all layers that have the same name and shapes in both; return their names."""
+def take(network: keras.Sequential, trained: keras.Sequential, last: str | None = None) -> list[str]:
+    """Copy the weights of all layers, or of those up to `last`, that have the same name and shapes in both.
+
+    Returns their names.
+    """
     theirs, taken = {layer.name: layer.get_weights() for layer in trained.layers}, []
-    for layer in network.layers:
+    for layer in up_to(network, last) if last else network.layers:
         weights = theirs.get(layer.name, [])
         if weights and [one.shape for one in weights] == [one.shape for one in layer.get_weights()]:
             layer.set_weights(weights)
@@ -27,10 +30,27 @@ def take(network: keras.Sequential, trained: keras.Sequential) -> list[str]:
     return taken
 
 
+def from_imagenet(network: keras.Sequential) -> None:
+    """Give the layer `trunk` the weights that Keras learned from ImageNet, downloaded once."""
+    try:
+        learned = keras.applications.MobileNetV2(input_shape=(224, 224, 3), include_top=False, weights="imagenet")
+    except Exception as error:  # whatever a download raises where there is no way to it
+        raise LabError(
+            "Keras' ImageNet weights are not here and can't be downloaded: where there is a network, "
+            "'keras.applications.MobileNetV2(include_top=False)' gets them once into ~/.keras/models."
+        ) from error
+    network.get_layer("trunk").set_weights(learned.get_weights())
+
+
+def up_to(network: keras.Sequential, last: str) -> list[keras.layers.Layer]:
+    """The layers up to and with the one of this name."""
+    names = [layer.name for layer in network.layers]
+    return network.layers[: names.index(choose("layer", last, names)) + 1]
+
+
 def freeze(network: keras.Sequential, last: str) -> None:
     """Keep the layers up to and with `last` as they are; batch normalizations among them use their averages."""
-    names = [layer.name for layer in network.layers]
-    for layer in network.layers[: names.index(choose("layer", last, names)) + 1]:
+    for layer in up_to(network, last):
         layer.trainable = False
     if not network.trainable_variables:
         raise LabError(f"With everything frozen up to {last}, nothing of {network.name} is left to train.")

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from alexnet_tf.errors import choose
 from alexnet_tf.recipe import Recipe
-from alexnet_tf.recipes import grid, source_a, source_b, source_c, source_d, source_e, source_f, today
+from alexnet_tf.recipes import few, grid, source_a, source_b, source_c, source_d, source_e, source_f, today
 
-SOURCES = (source_a, source_b, source_c, source_d, source_e, source_f, grid, today)
+SOURCES = (source_a, source_b, source_c, source_d, source_e, source_f, grid, today, few)
 RECIPES: dict[str, Recipe] = {recipe.name: recipe for source in SOURCES for recipe in source.RECIPES}
 
 

@@ -1,0 +1,138 @@
+"""Learning without labels, from few of them, and from other images."""
+
+import numpy as np
+import pytest
+
+from alexnet_tf import datasets, layers, models, plan, predict, recipes, runs, training, verdicts
+from alexnet_tf.__main__ import main
+from alexnet_tf.errors import LabError, UsageError
+from alexnet_tf.models import transfer
+from alexnet_tf.quiet import keras
+from alexnet_tf.recipes import few
+
+NARROW = {"options.width": 0.1, "options.dense_units": 8}
+
+
+@pytest.fixture
+def own_cache(tmp_path, monkeypatch):
+    """Quick runs lie where no other test looks."""
+    monkeypatch.setenv("ALEXNET_CACHE", str(tmp_path))
+
+
+def test_turned_images_are_turned_as_their_class_says():
+    whole, turned = datasets.load("paintbox"), datasets.load("paintbox-turned")
+    count = len(whole.train)
+    assert len(turned.train) == 4 * count
+    assert len(set(turned.train.ids)) == 4 * count
+    for turn, name in enumerate(("upright", "turned left", "upside down", "turned right")):
+        place = 7 + turn * count
+        assert turned.class_names[turned.train.labels[place]] == name
+        np.testing.assert_array_equal(np.rot90(turned.train.image(place), -turn), whole.train.image(7))
+
+
+def test_hidden_patches_are_whole_and_only_hidden_in_training():
+    images = np.random.default_rng(0).normal(size=(40, 28, 28, 3)).astype("float32")
+    layer = layers.HidePatches(0.3, side=4, seed=0)
+    np.testing.assert_array_equal(layer(images), images)
+    seen = np.asarray(layer(images, training=True))
+    hidden = (seen == 0).all(axis=-1)
+    blocks = hidden.reshape(40, 7, 4, 7, 4).mean(axis=(2, 4))
+    assert set(np.unique(blocks)) == {0, 1}
+    assert blocks.mean() == pytest.approx(0.3, abs=0.03)
+    np.testing.assert_array_equal(seen[~hidden], images[~hidden])
+    again = layers.HidePatches.from_config(layer.get_config())
+    assert (again.share, again.side) == (0.3, 4)
+    assert layers.HidePatches(0.9, side=5)(images[:, :13], training=True).shape == (40, 13, 28, 3)
+
+
+@pytest.mark.parametrize(("share", "side"), [(1.0, 4), (-0.1, 4), (0.5, 0)])
+def test_patches_that_make_no_sense_are_refused(share, side):
+    with pytest.raises(ValueError, match="received"):
+        layers.HidePatches(share, side)
+
+
+def test_a_rebuilder_never_looks_at_labels():
+    network = models.build("rebuilder-32", 28, 10, seed=0, hidden_share=0.0, width=0.1)
+    network.compile(loss="mean_squared_error")
+    images = np.random.default_rng(0).normal(size=(8, 28, 28, 3)).astype("float32")
+    losses = [float(network.test_on_batch(images, np.full((8, 10), label))) for label in (0.0, 9.0)]
+    assert losses[0] == losses[1]
+    assert losses[0] == pytest.approx(float(np.mean((np.asarray(network(images)) - images) ** 2)), rel=1e-4)
+
+
+def test_a_run_that_rebuilds_keeps_pictures_and_claims_no_accuracy(own_cache, tmp_path, capsys):
+    run = training.train("few-rebuilt", "quick", 0, {"train_images": 40, "epochs": 1})
+    assert run.outputs["test_seen"].shape == run.outputs["test_rebuilt"].shape == (8, 28, 28, 3)
+    assert run.record["metrics"]["test_accuracy"] is None
+    assert run.record["metrics"]["test_loss"] > 0
+    assert main(["evaluate", "few-rebuilt"]) == 1
+    assert "it has no accuracy" in capsys.readouterr().err
+    assert main(["train", "few-rebuilt", "--set", "train_images=40", "--set", "epochs=1"]) == 0
+    assert "test loss" in capsys.readouterr().out
+    assert verdicts.results(["few-rebuilt"], "quick", tmp_path / "runs") == []
+    with pytest.raises(UsageError, match="no accuracy to be searched by"):
+        training.validated("few-rebuilt", "quick", 0, {}, tmp_path / "x", print)
+    with pytest.raises(UsageError, match="set keep to last"):
+        recipes.get("few-rebuilt").change({"keep": "best"})
+
+
+def test_passes_are_epochs_by_another_name(tmp_path):
+    small = {**NARROW, "train_images": 40, "batch_size": 16, "schedule": "constant", "warmup": 0.0}
+    runs_ = [
+        training.train("few-scratch-10", "quick", 0, {**small, "epochs": epochs, "passes": passes}, store=tmp_path)
+        for epochs, passes in ((4, 1), (2, 2))
+    ]
+    np.testing.assert_array_equal(*[run.outputs["test_predicted"] for run in runs_])
+    kernels = [transfer.parts(predict.load(run.weights))[1].get_layer("conv3").get_weights()[0] for run in runs_]
+    np.testing.assert_array_equal(*kernels)
+    assert [len(run.history) for run in runs_] == [4, 2]
+
+
+def test_a_trunk_comes_from_the_run_of_the_same_seed_and_nothing_else_does(own_cache):
+    small = {**NARROW, "train_images": 40, "epochs": 1, "passes": 1}
+    with pytest.raises(LabError, match="no finished run 'few-turned/quick/1'"):
+        training.train("few-turned-tuned-10", "quick", 1, small)
+    for seed in 0, 1:
+        training.train("few-turned", "quick", seed, {})
+    run = training.train("few-turned-linear-10", "quick", 1, {"epochs": 1, "passes": 1})
+    ours, other, theirs = (
+        transfer.parts(predict.load(one.weights))[1]
+        for one in (run, runs.locate("few-turned", "quick", 0), runs.locate("few-turned", "quick", 1))
+    )
+    for name in "conv1", "conv5":
+        kernel = ours.get_layer(name).get_weights()[0]
+        np.testing.assert_array_equal(kernel, theirs.get_layer(name).get_weights()[0])
+        assert np.abs(kernel - other.get_layer(name).get_weights()[0]).max() > 0
+    assert run.record["provenance"]["started_from"]["layers"] == [f"conv{number}" for number in range(1, 6)]
+
+
+def test_every_way_has_the_same_computation_in_all():
+    def seen(name, images):
+        recipe = recipes.get(name).at("laptop")
+        return (recipe.train_images or images) * recipe.epochs * recipe.passes * plan.count(recipe, 10).flop
+
+    whole = few.LABELS[100]
+    for percent in few.LABELS:
+        scratch = seen(f"few-scratch-{percent}", whole)
+        for trunk, images in ("turned", 4 * whole), ("rebuilt", whole):
+            both = seen(f"few-{trunk}", images) + seen(f"few-{trunk}-tuned-{percent}", whole)
+            assert both == pytest.approx(scratch, rel=0.03), (trunk, percent)
+
+
+def test_kerass_own_weights_go_into_the_trunk_or_are_told_to_be_missing(tmp_path, monkeypatch):
+    made = keras.applications.MobileNetV2(input_shape=(224, 224, 3), include_top=False, weights=None)
+    made.save_weights(tmp_path / "made.weights.h5")
+    module = __import__("keras.src.applications.mobilenet_v2", fromlist=["file_utils"])
+    monkeypatch.setattr(module.file_utils, "get_file", lambda *args, **kwargs: str(tmp_path / "made.weights.h5"))
+    network = models.build("mobilenet", 96, 5)
+    transfer.from_imagenet(network)
+    trunk = network.get_layer("trunk")
+    for ours, theirs in zip(trunk.get_weights(), made.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+    def no_network(*args, **kwargs):
+        raise OSError("no way there")
+
+    monkeypatch.setattr(module.file_utils, "get_file", no_network)
+    with pytest.raises(LabError, match="ImageNet weights are not here and can't be downloaded"):
+        transfer.from_imagenet(network)
