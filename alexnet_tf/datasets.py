@@ -280,6 +280,7 @@ def found(name: str) -> str | None:
     """Where a dataset lies on this machine; None where it has to be got first."""
     if name.startswith("paintbox"):
         return "drawn by code"
+    name = name.removesuffix("-turned")
     if name == "flowers":
         places = [data_dir() / folder for folder in ("flowers", "flower_photos")]
         return next((str(place) for place in places if place.is_dir()), None)

@@ -182,10 +182,10 @@ def paired_difference(ours: Sequence[Run], theirs: Sequence[Run]) -> Interval:
     return contrast([(ours, 1.0), (theirs, -1.0)])
 
 
-def ten_crop_gain(runs: Sequence[Run]) -> Interval | None:
-    """What ten crops are worth against the middle one, paired by image; None unless it was measured of a run."""
-    measured = [(run, run.measurement("ten_crops")) for run in runs]
-    gains = [(kept["ten_crops"] == 0).astype("float64") - correct(run) for run, kept in measured if kept]
+def averaging_gain(runs: Sequence[Run], looks: str = "ten_crops") -> Interval | None:
+    """What several looks at an image are worth against one, paired by image; None unless it was measured of a run."""
+    measured = [(run, run.measurement(looks)) for run in runs]
+    gains = [(kept[looks] == 0).astype("float64") - correct(run) for run, kept in measured if kept]
     if len(gains) > 1:
         return mean_interval([float(gain.mean()) for gain in gains])
     return gain_interval(gains[0]) if gains else None

@@ -84,7 +84,7 @@ def measure(claim: Claim, ours: Sequence[Run], theirs: Sequence[Run]) -> Interva
     if claim.rule == "level":
         return evaluation.accuracy_interval(ours, claim.best) if ours else None
     if claim.rule == "ten crops":
-        return evaluation.ten_crop_gain(ours)
+        return evaluation.averaging_gain(ours)
     if claim.rule == "race":
         return evaluation.race(ours, theirs, RACE_TO) if len(shared) > 1 else None
     return evaluation.paired_difference(ours, theirs) if shared else None

@@ -100,4 +100,4 @@ def test_the_figures_show_every_variant(trained):
 
 def test_ten_crops_need_their_measurement(make_run):
     run = make_run("paper-lrn", HARD < 0.7, budget="laptop")
-    assert evaluation.ten_crop_gain([run]) is None
+    assert evaluation.averaging_gain([run]) is None
