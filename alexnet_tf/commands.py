@@ -121,7 +121,7 @@ def do_data(args: argparse.Namespace) -> None:
                 "dataset": name,
                 "found": place,
                 "megabytes": _megabytes(place),
-                "how": "" if place else datasets.WANTED[name][1],
+                "how": "" if place else datasets.WANTED[datasets.untouched(name)][1],
             }
         )
     if not args.json:

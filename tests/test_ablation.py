@@ -72,6 +72,10 @@ def test_gaps_compare_a_variant_with_the_base_of_its_own_size(trained):
             run.record["history"] = [{"epoch": 1}] * (4 * 2 ** (number % 4))
     gaps = ablation.gaps(runs, "epochs", "no-augment")
     assert list(gaps) == [4, 8, 16, 32]
+    for group in runs["grid-base"], runs["grid-no-augment"]:
+        for run in group:
+            run.record["history"] = [{"epoch": 1}] * 40  # as many as the base has at paper
+    assert list(ablation.curve(runs, "epochs")) == list(ablation.gaps(runs, "epochs", "no-augment")) == [4, 16, 32, 40]
     assert all(gap.mean == pytest.approx(-0.1, abs=0.02) for gap in gaps.values())
 
 

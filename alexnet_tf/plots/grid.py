@@ -30,7 +30,7 @@ def _rows(ax: Axes, found: Sequence[Effect], names: Sequence[str]) -> None:
 
 @styled
 def knobs(found: Sequence[Effect], title: str, columns: int = 3) -> Figure:
-    """A panel a knob, all on one scale, so that a wide panel is a knob that matters."""
+    """A panel a knob, all on one scale, so that a knob that matters lies far from the middle."""
     names = list(dict.fromkeys(effect.knob for effect in found))
     columns = min(columns, len(names))
     rows = -(-len(names) // columns)
