@@ -29,8 +29,7 @@ def addition(numbers: int = NUMBERS, turn: float = TURN) -> Callable[[], float]:
     import tensorflow as tf
 
     total, added = tf.Variable(tf.zeros(numbers)), tf.ones(numbers)
-    add = tf.function(lambda: total.assign_add(added, read_value=False))
-    return in_turns_of(turn, lambda count: [add() for _ in range(count)])
+    return in_turns_of(turn, lambda count: [total.assign_add(added, read_value=False) for _ in range(count)])
 
 
 def counted(model: Any, batch: int) -> dict[str, dict[str, float]]:
@@ -85,7 +84,8 @@ def _way(layer: Any, inputs: Any, gradient: Any, seen: bool, turn: float) -> Cal
         sources = [*([inputs] if seen else []), *(weight.value for weight in layer.trainable_variables)]
         return outputs, tape.gradient(outputs, sources, output_gradients=gradient)
 
-    return in_turns_of(turn, lambda count: [there_and_back(inputs, gradient) for _ in range(count)])
+    traced = there_and_back.get_concrete_function(inputs, gradient)
+    return in_turns_of(turn, lambda count: [traced(inputs, gradient) for _ in range(count)])
 
 
 def layers(

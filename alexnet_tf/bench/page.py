@@ -99,7 +99,7 @@ class Found:
     conditions: dict[str, Any]
 
     def under(self, kind: str, *starts: str) -> dict[str, Any]:
-        """The ratios or costs whose names begin so, without the beginning if there is one."""
+        """The ratios or costs whose names begin so."""
         entries = getattr(self, kind)
         return {name: entry for name, entry in entries.items() if name.startswith(starts)}
 
@@ -155,7 +155,7 @@ def training(found: Found) -> Iterator[str]:
     yield from _ratios(found, "step/", "share/")
     if not any(name.endswith("vs-pytorch") for name in found.ratios):
         yield from ("", "PyTorch was not installed: nothing was compared with it (`pip install '.[peers]'`).")
-    yield from _a_second({name: cost for name, cost in found.costs.items() if "/batch-" in name and name[0] == "s"})
+    yield from _a_second({name: cost for name, cost in found.under("costs", "step/").items() if "/batch-" in name})
 
 
 def layers(found: Found) -> Iterator[str]:
@@ -192,7 +192,10 @@ def streams(found: Found) -> Iterator[str]:
     else:
         yield from missing("inputs generators holding")
     if found.under("costs", "augment/"):
-        yield from ("", "What each augmentation adds, and what a photograph costs to decode (microseconds of a core):")
+        yield from (
+            "",
+            "Microseconds that an augmentation adds to a stream; those of a core that a photograph takes:",
+        )
         costs = found.under("costs", "augment/", "decode/") | {
             name: cost for name, cost in found.costs.items() if name == "input/imagenet-2012"
         }
