@@ -2,6 +2,7 @@
 
 import io
 import json
+import subprocess
 import sys
 
 import numpy as np
@@ -37,6 +38,13 @@ def test_a_turn_is_as_many_times_as_fit(monkeypatch):
     assert times == [1, 2]
     assert measure() == pytest.approx(4 / 5)
     assert times == [1, 2, 5]
+
+
+def test_a_turn_has_some_at_least_and_what_happens_before_it_is_not_timed():
+    done = []
+    measure = bench.in_turns_of(1e-9, done.append, lambda: done.append("before"), least=3)
+    assert measure() < 1
+    assert done == ["before", 1, "before", 2, "before", 3]
 
 
 def test_a_worker_trains_an_epoch_for_each_line(monkeypatch, capsys):
@@ -114,38 +122,48 @@ def part(monkeypatch, tmp_path):
 
 
 def run(monkeypatch, *words):
+    """The exit status."""
     monkeypatch.setattr(sys, "argv", ["bench", *words])
-    line.main()
+    with pytest.raises(SystemExit) as ended:
+        line.main()
+    return ended.value.code
 
 
 def test_parts_are_run_told_and_written_down(part, monkeypatch, tmp_path, capsys):
-    run(monkeypatch, "--rounds", "2", "--recipes", "int305-cnn")
+    assert run(monkeypatch, "--rounds", "2", "--recipes", "int305-cnn") == 0
     assert part == {"rounds": 2, "recipes": ["int305-cnn"]}
     assert "r/x" in capsys.readouterr().out
     assert "| one | " in (tmp_path / "reports" / "bench" / "README.md").read_text()
 
 
 @pytest.mark.parametrize(
-    ("words", "status", "told"),
+    ("words", "told"),
     [
-        (["speed"], 2, "there is no part 'speed'"),
-        (["--rounds", "0"], 2, "--rounds must be 1 or more; received 0"),
-        (["--recipes", "int305-cn"], 2, "There is no recipe 'int305-cn': did you mean"),
+        (["speed"], "there is no part 'speed'"),
+        (["--rounds", "0"], "--rounds must be 1 or more; received 0"),
+        (["--recipes", "int305-cn"], "There is no recipe 'int305-cn': did you mean"),
     ],
 )
-def test_a_wrong_command_line_is_told_before_anything_is_measured(part, monkeypatch, capsys, words, status, told):
-    with pytest.raises(SystemExit) as stopped:
-        run(monkeypatch, *words)
-    assert stopped.value.code == status
+def test_a_wrong_command_line_is_told_before_anything_is_measured(part, monkeypatch, capsys, words, told):
+    assert run(monkeypatch, *words) == 2
     assert told in capsys.readouterr().err
     assert not part
 
 
-def test_a_part_that_fails_is_one_sentence(part, monkeypatch, capsys):
+def test_a_part_that_fails_is_one_sentence_and_spoils_no_other(part, monkeypatch, capsys):
     def fail(**_):
         raise LabError("Measuring (it) failed: killed.")
 
-    monkeypatch.setitem(line.PARTS, "one", fail)
-    with pytest.raises(SystemExit, match="1"):
-        run(monkeypatch, "one")
-    assert capsys.readouterr().err == "alexnet_tf.bench: Measuring (it) failed: killed.\n"
+    monkeypatch.setattr(line, "PARTS", {"bad": fail, **line.PARTS})
+    assert run(monkeypatch, "--rounds", "1") == 1
+    assert capsys.readouterr().err == "alexnet_tf.bench bad: Measuring (it) failed: killed.\n"
+    assert part["rounds"] == 1
+
+
+def test_the_peak_of_a_process_is_not_its_parents():
+    child = "from alexnet_tf import provenance; print(provenance.peak_memory())"
+    parent = (
+        f"import numpy, subprocess, sys; x = numpy.ones(5 * 10**7); subprocess.run([sys.executable, '-c', {child!r}])"
+    )
+    done = subprocess.run([sys.executable, "-c", parent], capture_output=True, text=True, check=True)
+    assert 1 < int(done.stdout) < 300

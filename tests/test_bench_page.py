@@ -13,8 +13,8 @@ def entry(median, n=7):
     return {"median": median, "low": median * 0.9, "high": median * 1.1, "n": n}
 
 
-def layer(flop, moved, took):
-    return {"flop": flop, "bytes": moved, "microseconds": entry(took)}
+def layer(name, flop, moved, took):
+    return {"name": name, "flop": flop, "bytes": moved, "microseconds": entry(took)}
 
 
 LAYERS = {
@@ -23,7 +23,7 @@ LAYERS = {
         "flops": entry(4e11),
         "bandwidth": entry(2e10),
         "step": entry(5000.0),
-        "layers": {"conv1": layer(1e9, 1e6, 4000.0), "pool1": layer(0.0, 2e6, 500.0)},
+        "layers": [layer("conv1", 1e9, 1e6, 4000.0), layer("pool1", 0.0, 2e6, 500.0)],
     }
     for kind in ("float32", "bfloat16")
 }

@@ -1,8 +1,9 @@
 """Speed, measured and not believed: interleaved, warmed up, medians, ratios within one run.
 
 ``make bench`` runs every part and writes `reports/bench/`: `ratios.json` (name -> median, low, high,
-n), `costs.json` (likewise: microseconds an image, or MiB of memory), `layers.json`, `spent.json`,
-`conditions.json` (what each part was measured on, and when) and `README.md` with its pictures.
+n), `costs.json` (likewise: microseconds an image; MiB of `memory`, `held` and `growth/…/memory`; seconds of
+other `growth` and of `startup`), `layers.json`, `spent.json`, `conditions.json` (what each part was
+measured on, and when) and `README.md` with its pictures.
 Let nothing else run beside it.
 """
 
@@ -56,16 +57,22 @@ def timed(work: Callable[[], Any]) -> Callable[[], float]:
     return measure
 
 
-def in_turns_of(seconds: float, work: Callable[[int], Any]) -> Callable[[], float]:
-    """Seconds that `work`, told how often, takes each time: warmed up, and as often as fits into a turn."""
-    work(1)  # whatever happens once: tracing, compiling, allocating
-    count = max(1, round(seconds / (timed(lambda: work(2))() / 2)))
+def in_turns_of(
+    seconds: float, work: Callable[[int], Any], before: Callable[[], Any] = lambda: None, least: int = 1
+) -> Callable[[], float]:
+    """Seconds that `work`, told how often, takes each time: warmed up, and as often as fits into a turn, or `least`.
 
-    def measure() -> float:
+    What happens `before` each turn is not timed.
+    """
+
+    def each(count: int) -> float:
         gc.collect()  # an iterator that lives on would prefetch in the others' turns
+        before()
         return timed(lambda: work(count))() / count
 
-    return measure
+    each(1)  # whatever happens once: tracing, compiling, allocating
+    count = max(least, round(seconds / each(2)))
+    return lambda: each(count)
 
 
 class Worker:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -96,20 +96,30 @@ def main() -> None:
         line.error(f"--rounds must be 1 or more; received {args.rounds}")
     from alexnet_tf.runs import home
 
-    folder = home() / "reports" / "bench"
-    try:
-        chosen = [recipes.get(name).name for name in args.recipes or ()]
-        for part in args.parts or PARTS:
-            if part == "page":
-                continue
-            own = {"recipes": chosen} if chosen and part not in FIXED else {}
-            results = PARTS[part](rounds=args.rounds, **own)
+    for name in args.recipes or ():
+        try:
+            recipes.get(name)
+        except LabError as error:
+            line.error(str(error))
+    sys.exit(run(args.parts or list(PARTS), args.rounds, args.recipes, home() / "reports" / "bench"))
+
+
+def run(parts: Sequence[str], rounds: int, names: Sequence[str] | None, folder: Path) -> int:
+    """Measure some parts and write the page; a part that fails is told and spoils no other. The exit status."""
+    status = 0
+    for part in parts:
+        own = {"recipes": names} if names and part not in FIXED else {}
+        try:
+            results = {} if part == "page" else PARTS[part](rounds=rounds, **own)
+        except LabError as error:
+            print(f"alexnet_tf.bench {part}: {error}", file=sys.stderr)
+            status = error.status
+            continue
+        if results:
             save(folder, part, results)
             tell(results)
-        page.write(folder)
-    except LabError as error:
-        print(f"alexnet_tf.bench: {error}", file=sys.stderr)
-        sys.exit(error.status)
+    page.write(folder)
+    return status
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from alexnet_tf.bench.steps import PRECISIONS
+
 if TYPE_CHECKING:
     from alexnet_tf.plots import Roof
 
@@ -21,18 +23,18 @@ def roofs(entry: Entries) -> Roof:
 
     placed, moving = {}, {}
     bandwidth = entry["bandwidth"]["median"]
-    for layer, one in entry["layers"].items():
+    for one in entry["layers"]:
         seconds = one["microseconds"]["median"] / 1e6
         if one["flop"]:
-            placed[layer] = (one["flop"] / one["bytes"], one["flop"] / seconds)
+            placed[one["name"]] = (one["flop"] / one["bytes"], one["flop"] / seconds)
         else:
-            moving[layer] = one["bytes"] / seconds / bandwidth
+            moving[one["name"]] = one["bytes"] / seconds / bandwidth
     return Roof(entry["flops"]["median"], bandwidth, placed, moving)
 
 
 def slowest(entry: Entries) -> tuple[str, float]:
     """The layer that takes most, and its share of all layers' time."""
-    took = {layer: one["microseconds"]["median"] for layer, one in entry["layers"].items()}
+    took = {one["name"]: one["microseconds"]["median"] for one in entry["layers"]}
     name = max(took, key=lambda layer: took[layer])
     return name, took[name] / sum(took.values())
 
@@ -72,7 +74,7 @@ def _rooflines(layers: Entries) -> dict[str, Any]:
 
     found = {}
     for recipe in dict.fromkeys(name.split("/")[0] for name in layers):
-        own = {name.split("/")[1]: entry for name, entry in layers.items() if name.startswith(f"{recipe}/")}
+        own = {kind: layers[f"{recipe}/{kind}"] for kind in PRECISIONS if f"{recipe}/{kind}" in layers}
         said = "; ".join(f"{kind}: {slowest(entry)[0]} takes {slowest(entry)[1]:.0%}" for kind, entry in own.items())
         panels = {kind: roofs(entry) for kind, entry in own.items()}
         found[f"roofline-{recipe}"] = plots.roofline(panels, f"{recipe}, layer by layer ({said})")

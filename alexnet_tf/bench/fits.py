@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from alexnet_tf import fitting, models, recipes
-from alexnet_tf.bench import TURN, drawn, in_turns_of, timed
+from alexnet_tf.bench import TURN, drawn, in_turns_of, inputs, timed
 from alexnet_tf.models import transfer
 from alexnet_tf.optimizers import make_optimizer
 from alexnet_tf.quiet import keras
@@ -61,19 +61,25 @@ def batch_of(recipe: Recipe, classes: int) -> tuple[np.ndarray, np.ndarray]:
     return images, np.eye(classes, dtype="float32")[np.arange(recipe.batch_size) % classes]
 
 
-def _fit_in_turns(model: keras.Sequential, stream: Any, turn: float) -> Measure:
-    """Seconds of a step of `model.fit`."""
-    return in_turns_of(turn, lambda steps: model.fit(stream, steps_per_epoch=steps, verbose=0, shuffle=False))
+def _fit_in_turns(model: keras.Sequential, stream: Any, turn: float, least: int) -> Measure:
+    """Seconds of a step of `model.fit`, of which a turn has some at least."""
+
+    def fit(steps: int) -> None:
+        model.fit(stream, steps_per_epoch=steps, verbose=0, shuffle=False)
+
+    return in_turns_of(turn, fit, least=least)
 
 
-def fixed(name: str, changes: Mapping[str, Any] | None = None, written: bool = False, turn: float = TURN) -> Measure:
+def fixed(
+    name: str, changes: Mapping[str, Any] | None = None, written: bool = False, turn: float = TURN, least: int = 1
+) -> Measure:
     """Seconds an image of `model.fit` on one batch in memory, again and again."""
     import tensorflow as tf
 
     recipe, classes = chosen(name, changes)
     model = (as_written if written else compiled)(recipe, classes)
     batches = tf.data.Dataset.from_tensors(batch_of(recipe, classes)).repeat()
-    measure = _fit_in_turns(model, batches, turn)
+    measure = _fit_in_turns(model, batches, turn, least)
     return lambda: measure() / recipe.batch_size
 
 
@@ -89,7 +95,7 @@ def piped(
     """Seconds an image of `model.fit` on the recipe's own stream, from images of its dataset's kind."""
     recipe, classes = chosen(name, changes)
     train = drawn.splits(recipe.dataset, classes, images, 1, Path(folder)).train
-    measure = _fit_in_turns(compiled(recipe, classes), stream_of(recipe, classes, train), turn)
+    measure = _fit_in_turns(compiled(recipe, classes), stream_of(recipe, classes, train), turn, inputs.LEAST)
     return lambda: measure() / recipe.batch_size
 
 

@@ -116,10 +116,10 @@ def layers(
                 "flops": summary(2 * size**3 / seconds["product"]),
                 "bandwidth": summary(3 * FLOAT * numbers / seconds["addition"]),
                 "step": summary(seconds["step"] * batch * 1e6),
-                "layers": {
-                    layer: {**counts, "microseconds": summary(seconds[f"layer {layer}"] * 1e6)}
+                "layers": [
+                    {"name": layer, **counts, "microseconds": summary(seconds[f"layer {layer}"] * 1e6)}
                     for layer, counts in counted(model, batch).items()
-                },
+                ],
             }
     return {"layers": found}
 

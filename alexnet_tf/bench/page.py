@@ -164,20 +164,28 @@ def layers(found: Found) -> Iterator[str]:
     if not found.layers:
         yield from missing("layers")
         return
-    yield from ("", "Each layer's way forward and back by itself. Its limit is what its operations and bytes allow.")
-    for name, entry in sorted(found.layers.items()):
-        roof, whole = roofs(entry), sum(one["microseconds"]["median"] for one in entry["layers"].values())
-        if name.endswith("float32"):
-            yield from ("", f"![The layers of {name.split('/')[0]} under the roof](roofline-{name.split('/')[0]}.png)")
-        share = f"{whole / entry['step']['median']:.0%}"
-        yield from ("", f"**{name}**, batch {entry['batch']}: one by one the layers take {share} of a whole step.")
-        rows = []
-        for layer, one in entry["layers"].items():
-            took = one["microseconds"]["median"]
-            limit = max(one["flop"] / roof.flops, one["bytes"] / roof.bandwidth) * 1e6
-            flops = f"{one['flop'] / took / 1e3:,.0f}" if one["flop"] else ""
-            rows.append([layer, number(took), f"{took / whole:.1%}", flops, f"{min(limit / took, 9.99):.0%}"])
-        yield from table(["layer", "µs", "of all", "GFLOP/s", "of its limit"], rows)
+    yield ""
+    yield "Each layer's way forward and back by itself, again and again. Its limit is what its operations allow at the "
+    yield "speed of a product of matrices, or its bytes at that of memory; what stays in a cache may be beyond."
+    for recipe in dict.fromkeys(name.split("/")[0] for name in found.layers):
+        yield from ("", f"![The layers of {recipe} under the roof](roofline-{recipe}.png)")
+        for precision in steps.PRECISIONS:
+            if f"{recipe}/{precision}" in found.layers:
+                yield from _layers(f"{recipe}/{precision}", found.layers[f"{recipe}/{precision}"])
+
+
+def _layers(name: str, entry: Mapping[str, Any]) -> Iterator[str]:
+    """The layers of one network in one precision."""
+    roof, whole = roofs(entry), sum(one["microseconds"]["median"] for one in entry["layers"])
+    share = f"{whole / entry['step']['median']:.0%}"
+    yield from ("", f"**{name}**, batch {entry['batch']}: one by one the layers take {share} of a whole step.")
+    rows = []
+    for one in entry["layers"]:
+        took = one["microseconds"]["median"]
+        limit = max(one["flop"] / roof.flops, one["bytes"] / roof.bandwidth) * 1e6
+        flops = f"{one['flop'] / took / 1e3:,.0f}" if one["flop"] else ""
+        rows.append([one["name"], number(took), f"{took / whole:.1%}", flops, f"{limit / took:.0%}"])
+    yield from table(["layer", "µs", "of all", "GFLOP/s", "of its limit"], rows)
 
 
 def streams(found: Found) -> Iterator[str]:
@@ -222,7 +230,8 @@ def growth(found: Found) -> Iterator[str]:
         yield from ("", f"![What an epoch of {name} costs, as it grows](growth-{name}.png)")
         rows = [[axis, *spread(entry), f"{2 ** entry['median']:.2f}"] for axis, entry in axes.items()]
         yield from table([f"{name}: what grows", "power", "quartiles", "n", "twice of it costs times"], rows)
-    yield from ("", "The power is of an epoch's seconds; of `memory`, of a training's MiB against its batch.")
+    yield ""
+    yield "The power is of an epoch's seconds; of `memory`, of a training's MiB, its data included, against its batch."
 
 
 def startup(found: Found) -> Iterator[str]:

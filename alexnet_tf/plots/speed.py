@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentFormatter
 
 from alexnet_tf.plots.style import BLUE, GREY, ORANGE, SERIES, figure, styled
 
@@ -26,44 +28,55 @@ class Roof:
 
 @styled
 def roofline(panels: Mapping[str, Roof], title: str) -> Figure:
-    """Each layer's operations a second against those a byte, under what the machine allows; a panel each.
+    """Above, operations a second of each layer against those a byte, under what the machine allows; a panel each.
 
-    Layers without products have no place there: they stand, in orange, as far below the slope as their bytes a second
-    are below the bandwidth, side by side.
+    Below, what layers without products reach of the machine's bandwidth.
     """
-    fig, axes = figure(6.2 * len(panels), 5, columns=len(panels))
-    for ax, (name, roof) in zip(np.atleast_1d(axes), panels.items(), strict=True):
-        _roof(ax, roof)
-        ax.set_title(name)
+    moving = max(len(roof.moving) for roof in panels.values())
+    fig, axes = figure(6.2 * len(panels), 5 + 0.24 * moving, columns=len(panels), rows=2)
+    above, below = np.reshape(axes, (2, -1))
+    above[0].get_gridspec().set_height_ratios([18, max(moving, 1)])
+    for upper, lower, (name, roof) in zip(above, below, panels.items(), strict=True):
+        _roof(upper, roof)
+        upper.set_title(name)
+        lower.barh(list(roof.moving), list(roof.moving.values()), color=ORANGE)
+        lower.invert_yaxis()
+        lower.tick_params(axis="y", labelsize=9)
+        lower.set(xlabel="share of the bandwidth", xlim=(0, max([1.0, *roof.moving.values()])))
+        lower.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     fig.suptitle(title, x=0.01, ha="left", fontsize=12)
     return fig
 
 
 def _roof(ax: Axes, roof: Roof) -> None:
-    """One panel: the roof, and a point a layer."""
+    """One panel: the roof, and a point a layer; points that lie together are named together."""
     known = [intensity for intensity, _ in roof.layers.values()]
     ridge = roof.flops / roof.bandwidth
-    low, high = min([1.0, *known]) / 1.5, max([ridge, *known]) * 4
-    places = np.geomspace(low, high, 200)
+    places = np.geomspace(min([ridge, *known]) / 3, max([ridge, *known]) * 4, 200)
     ax.plot(places, np.minimum(roof.flops, places * roof.bandwidth) / 1e9, color=GREY, linewidth=1.5)
-    ax.annotate(
-        f"product of matrices: {roof.flops / 1e9:,.0f} GFLOP/s", (high, roof.flops / 1e9), ha="right", va="bottom",
-        color=GREY, fontsize=9, xytext=(0, 3), textcoords="offset points",
-    )  # fmt: skip
-    for number, (layer, (intensity, flops)) in enumerate(roof.layers.items()):
+    reached = f"product of matrices: {roof.flops / 1e9:,.0f} GFLOP/s"
+    ax.annotate(reached, (places[-1], roof.flops / 1e9), ha="right", va="bottom", color=GREY, fontsize=9)
+    groups: dict[tuple[int, int], list[str]] = {}
+    for layer, (intensity, flops) in roof.layers.items():
         ax.plot(intensity, flops / 1e9, "o", color=BLUE, markersize=6)
+        groups.setdefault((round(np.log10(intensity) / 0.3), round(np.log10(flops) / 0.08)), []).append(layer)
+    for number, names in enumerate(groups.values()):
+        intensity, flops = np.max([roof.layers[name] for name in names], axis=0)
+        under = number % 2
         ax.annotate(
-            layer, (intensity, flops / 1e9), fontsize=9, color=BLUE, va="top" if number % 2 else "bottom",
-            xytext=(5, -3 if number % 2 else 3), textcoords="offset points",
-        )  # fmt: skip
-    for place, (layer, share) in enumerate(roof.moving.items()):
-        x = 1.2 * low * (ridge / low / 1.5) ** (place / len(roof.moving))
-        ax.plot(x, x * roof.bandwidth * share / 1e9, "D", color=ORANGE, markersize=4)
-        ax.annotate(
-            layer, (x, x * roof.bandwidth * share / 1e9), fontsize=8, color=ORANGE, va="top",
-            xytext=(4, -3), textcoords="offset points",
+            ", ".join(names), (intensity, flops / 1e9), fontsize=9, color=BLUE, va="top" if under else "bottom",
+            xytext=(5, -2 if under else 2), textcoords="offset points",
         )  # fmt: skip
     ax.set(xscale="log", yscale="log", xlabel="operations a byte", ylabel="GFLOP/s")
+    _plain(ax.yaxis)
+    _plain(ax.xaxis, (1.0,))
+
+
+def _plain(axis: Axis, steps: Sequence[float] = (1.0, 2.0, 5.0)) -> None:
+    """Numbers instead of powers of ten, few of them."""
+    axis.set_major_locator(LogLocator(subs=steps, numticks=12))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 @styled
@@ -82,6 +95,7 @@ def rates(series: Mapping[str, Mapping[int, Spread]], title: str, x: str, y: str
     ax.set(xscale="log", yscale="log", xlabel=x, ylabel=y, title=title)
     _ticks(ax, sorted({amount for points in series.values() for amount in points}))
     ax.set_xlim(right=ax.get_xlim()[1] * 2.2)
+    _plain(ax.yaxis)
     return fig
 
 
@@ -102,6 +116,8 @@ def powers(panels: Mapping[str, tuple[Mapping[float, Spread], float]], title: st
         ax.plot(amounts, level * amounts**power, color=GREY, linestyle="--", linewidth=1.3)
         ax.errorbar(amounts, medians, yerr=[medians - lows, highs - medians], color=BLUE, marker="o", capsize=3)
         ax.set(xscale="log", yscale="log", xlabel=name, ylabel=unit, title=f"power {power:.2f}")
+        ax.set_ylim(lows.min() / 1.5, highs.max() * 1.5)
         _ticks(ax, list(points))
+        _plain(ax.yaxis)
     fig.suptitle(title, x=0.01, ha="left", fontsize=12)
     return fig
