@@ -51,7 +51,9 @@ def parser() -> argparse.ArgumentParser:
     def as_json(sub: argparse.ArgumentParser) -> None:
         sub.add_argument("--json", action="store_true", help="print one JSON array on standard output")
 
-    as_json(command("list", commands.do_list, "list the recipes"))
+    listing = command("list", commands.do_list, "list the recipes")
+    as_json(listing)
+    listing.add_argument("pattern", nargs="?", metavar="PATTERN", help="only those so called, as 'grid-*'")
     data = command("data", commands.do_data, "what data are found where, and how to get what is missing")
     data.add_argument("--get", choices=commands.GETTABLE, help="download it into ALEXNET_DATA_DIR")
     as_json(data)

@@ -78,22 +78,25 @@ def size(run: Run, knob: str) -> int:
     return run.record["images"]["train"] if knob == "training images" else len(run.history)
 
 
+def _along(trained: Trained, knob: str, variant: str | None = None) -> list[Sequence[Run]]:
+    """The trainings by which something grows, from small to large: how many epochs the base has is its budget's."""
+    return sorted((trained[name] for name in grid.along(knob, variant)), key=lambda runs: size(runs[0], knob))
+
+
 def curve(trained: Trained, knob: str, variant: str | None = None) -> dict[int, Interval]:
     """Accuracy along a growing size, of the base or a variant."""
-    found = [trained[name] for name in grid.along(knob, variant)]
-    return {size(runs[0], knob): evaluation.accuracy_interval(runs) for runs in found}
+    return {size(runs[0], knob): evaluation.accuracy_interval(runs) for runs in _along(trained, knob, variant)}
 
 
 def gaps(trained: Trained, knob: str, variant: str) -> dict[int, Interval]:
     """A variant's gain against the base along a growing size, paired."""
-    pairs = zip(grid.along(knob, variant), grid.along(knob), strict=True)
-    found = [(trained[ours], trained[base]) for ours, base in pairs]
-    return {size(ours[0], knob): evaluation.paired_difference(ours, base) for ours, base in found}
+    pairs = zip(_along(trained, knob, variant), _along(trained, knob), strict=True)
+    return {size(ours[0], knob): evaluation.paired_difference(ours, base) for ours, base in pairs}
 
 
 def promised(trained: Trained, knob: str, variant: str | None = None) -> dict[int, Interval]:
     """What a power law expects of every size that has seen all but the largest."""
-    found = [trained[name] for name in grid.along(knob, variant)]
+    found = _along(trained, knob, variant)
     sizes = [size(runs[0], knob) for runs in found]
     right = np.array([np.mean([evaluation.correct(run) for run in runs], axis=0) for runs in found[:-1]])
     law = growth.power_law(sizes[:-1], right)

@@ -75,6 +75,7 @@ class SaveState(keras.callbacks.Callback):
         self.best = -1.0
         self.seconds = self.started = self.saved = 0.0
         self.step = 0  # batches done of the epoch that is not finished
+        self.rate = math.nan  # that this epoch began with
         self.sums: list[np.ndarray] = []  # what its metrics have summed up over them
         self.remembered: dict[str, Any] | None = None  # the plateau's memory, which each fit would reset
         self.stop = False
@@ -95,6 +96,7 @@ class SaveState(keras.callbacks.Callback):
             values = [saved[f"v{i}"] for i in range(about["variables"])]
             sums = [saved[f"m{i}"] for i in range(about.get("sums", 0))]
             history = [dict(row) for row in about["history"]]
+            rate = float(about.get("rate") or math.nan)
             best, seconds, step = float(about["best"]), float(about["seconds"]), int(about.get("step", 0))
             remembered = about["plateau"] and {key: float(about["plateau"][key]) for key in ("best", "wait")}
         except (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
@@ -106,7 +108,7 @@ class SaveState(keras.callbacks.Callback):
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
         self.history, self.best, self.seconds = history, best, seconds
-        self.sums, self.remembered, self.step = sums, remembered, step
+        self.sums, self.remembered, self.step, self.rate = sums, remembered, step, rate
         return len(self.history)
 
     def save(self) -> None:
@@ -123,6 +125,7 @@ class SaveState(keras.callbacks.Callback):
             "variables": len(arrays),
             "sums": len(sums),
             "step": self.step,
+            "rate": self.rate if self.step else None,
             "history": self.history,
             "best": self.best,
             "seconds": seconds,
@@ -146,7 +149,12 @@ class SaveState(keras.callbacks.Callback):
         self.seconds += time.perf_counter() - self.started
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Note the rate that the epoch begins with, before a plateau changes it for the next."""
+        """Note the rate that the epoch begins with, before a plateau changes it for the next.
+
+        An epoch that was cut has begun with another than it goes on with, where a schedule falls step by step.
+        """
+        if self.step and math.isfinite(self.rate):
+            return
         optimizer = self.model.optimizer
         steps = int(ops.convert_to_numpy(optimizer.iterations))
         self.rate = float(ops.convert_to_numpy(optimizer.learning_rate)) / (1 + self.recipe.decay * steps)

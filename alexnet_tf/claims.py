@@ -96,7 +96,7 @@ def _few(name: str, percent: int, trunk: str) -> Claim:
 
 
 def _transfer(trunk: str, a_class: int) -> Claim:
-    says = f"a network trained on other images helps, here with {a_class} photographs of each flower"
+    says = f"a network trained on other images helps, here with {5 * a_class:,} photographs of five flowers"
     ours, theirs = f"few-flowers-{trunk}-{a_class}", f"few-flowers-scratch-{a_class}"
     return Claim(
         f"few-labels/{trunk}-flowers-{a_class}",

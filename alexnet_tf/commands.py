@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import fnmatch
 import json
 import os
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from alexnet_tf import costs
-from alexnet_tf.errors import LabError, UsageError
+from alexnet_tf.errors import LabError, UsageError, choose
 from alexnet_tf.recipe import BUDGETS, parse_value
 from alexnet_tf.recipes import RECIPES
 
@@ -58,9 +59,27 @@ def _show(rows: list[dict[str, Any]], columns: Sequence[str], as_json: bool) -> 
     print(json.dumps(rows, indent=1) if as_json else _table(rows, columns))
 
 
+FOLDED = 10  # recipes of one family, from which on only the first is listed unless they are asked for
+
+
+def _listed(pattern: str | None) -> tuple[list[str], list[str]]:
+    """The names to list, and a line for each family of which only the first is among them."""
+    if pattern:
+        found = fnmatch.filter(RECIPES, pattern)
+        return found or [choose("recipe", pattern, RECIPES)], []
+    families: dict[str, list[str]] = {}
+    for name in RECIPES:
+        families.setdefault(name.partition("-")[0], []).append(name)
+    folded = {family: names for family, names in families.items() if len(names) >= FOLDED}
+    hidden = {name for names in folded.values() for name in names[1:]}
+    told = [f"{len(names) - 1} more of this kind: list '{family}-*'" for family, names in folded.items()]
+    return [name for name in RECIPES if name not in hidden], told
+
+
 def do_list(args: argparse.Namespace) -> None:
+    names, more = (list(RECIPES), []) if args.json and not args.pattern else _listed(args.pattern)
     rows: list[dict[str, Any]] = []
-    for recipe in RECIPES.values():
+    for recipe in [RECIPES[name] for name in names]:
         budgets = {
             name: {"epochs": recipe.at(name).epochs, "minutes": budget.minutes}
             for name, budget in recipe.budgets.items()
@@ -81,6 +100,8 @@ def do_list(args: argparse.Namespace) -> None:
         row["MiB"] = "not measured" if row["memory_mib"] is None else f"{row['memory_mib']:,.0f}"
         row["minutes q/l/p"] = " / ".join(f"{row['budgets'][name]['minutes']:g}" for name in BUDGETS)
     _show(rows, ("name", "source", "dataset", "parameters", "MiB", "minutes q/l/p", "title"), args.json)
+    if not args.json:
+        print(*more, sep="\n", end="\n" if more else "")
 
 
 EXPORTS = ("saved-model", "litert", "onnx", "litert-int8")
@@ -100,7 +121,7 @@ def do_data(args: argparse.Namespace) -> None:
                 "dataset": name,
                 "found": place,
                 "megabytes": _megabytes(place),
-                "how": "" if place else datasets.WANTED[name][1],
+                "how": "" if place else datasets.WANTED[datasets.untouched(name)][1],
             }
         )
     if not args.json:

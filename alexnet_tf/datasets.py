@@ -204,19 +204,25 @@ def _imagenet2012() -> Splits:
     return _records("imagenet2012", ("train", "validation"), tuple(f"class-{i}" for i in range(1000)))
 
 
-TURNS = ("upright", "turned left", "upside down", "turned right")
+TURNS = {"upright": 0, "turned left": 1, "upside down": 2, "turned right": 3}  # by how many quarters
+TURNED = "-turned"  # what the names of sets of turned images end in
 
 
 def _turned(name: str) -> Splits:
-    """Every image of a set in its four orientations, which are its classes: nobody has to label them."""
+    """Every image of a set in each of its orientations, which are its classes: nobody has to label them."""
     whole = LOADERS[name]()
 
-    def four(split: Split) -> Split:
-        ids = np.concatenate([np.char.add(split.ids.astype(str), f"-{turn}") for turn in range(4)])
-        images = np.concatenate([np.rot90(split.pixels, turn, axes=(1, 2)) for turn in range(4)])
-        return Split(ids, np.repeat(np.arange(4), len(split)), images)
+    def each(split: Split) -> Split:
+        ids = np.concatenate([np.char.add(split.ids.astype(str), f"-{turn}") for turn in TURNS.values()])
+        images = np.concatenate([np.rot90(split.pixels, turn, axes=(1, 2)) for turn in TURNS.values()])
+        return Split(ids, np.repeat(np.arange(len(TURNS)), len(split)), images)
 
-    return Splits(four(whole.train), None, four(whole.test), TURNS)
+    return Splits(each(whole.train), None, each(whole.test), tuple(TURNS))
+
+
+def untouched(name: str) -> str:
+    """The set whose images a set shows, be they turned."""
+    return name.removesuffix(TURNED)
 
 
 LOADERS: dict[str, Callable[[], Splits]] = {
@@ -257,11 +263,14 @@ def load(
     if "/" not in name:
         choose("dataset", name, LOADERS)
     whole = _whole(name, data_dir(), skip_damaged)
+    turns = len(TURNS) if name.endswith(TURNED) else 1
     if part is not None:
+        if turns > 1:
+            raise UsageError(f"A fold of {name} would be tested on images that it trained on turned: leave fold out.")
         whole = fold(whole, *part)
     train, val = whole.train, whole.val
     if protocol == "honest":
-        train, val = split_off(train, HELD_OUT)
+        train, val = split_off(train, HELD_OUT, turns)
     if train_images is not None:
         if not 1 <= train_images <= len(train):
             raise LabError(f"train_images must lie between 1 and {len(train)} for {name}; received {train_images}.")
@@ -278,6 +287,7 @@ def again(record: Mapping[str, Any]) -> Splits:
 
 def found(name: str) -> str | None:
     """Where a dataset lies on this machine; None where it has to be got first."""
+    name = untouched(name)
     if name.startswith("paintbox"):
         return "drawn by code"
     if name == "flowers":

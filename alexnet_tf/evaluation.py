@@ -116,15 +116,21 @@ def mean_interval(values: Sequence[float]) -> Interval:
     return Interval(mean, mean - half, mean + half, len(values))
 
 
+def accuracy_of(run: Run) -> float:
+    """The test accuracy of a run, or a sentence: one that rebuilds images names no class."""
+    rate = run.record["metrics"]["test_accuracy"]
+    if rate is None:
+        raise LabError(f"{run} rebuilds images: it has no accuracy.")
+    return rate
+
+
 def accuracy_interval(runs: Sequence[Run], best: bool = False) -> Interval:
     """The test accuracy of runs that differ in seed: Student's with several, Wilson's with one.
 
     `best` takes the best epoch of the test curve, as some sources report it, in place of the
     weights kept.
     """
-    rates = [run.record["metrics"]["test_accuracy"] for run in runs]
-    if None in rates:
-        raise LabError(f"{runs[rates.index(None)]} rebuilds images: it has no accuracy.")
+    rates = [accuracy_of(run) for run in runs]
     if best:
         rates = [max(row["val_accuracy"] for row in run.history) for run in runs]
     if len(rates) > 1:
@@ -136,6 +142,8 @@ def accuracy_interval(runs: Sequence[Run], best: bool = False) -> Interval:
 def correct(run: Run) -> NDArray[np.bool_]:
     """Which test images a run gets right, in the order of its ids."""
     outputs = run.outputs
+    if "test_rebuilt" in outputs:
+        accuracy_of(run)
     if "test_right" in outputs:
         return np.unpackbits(outputs["test_right"], count=len(outputs["test_predicted"])).astype(bool)
     return np.argmax(outputs["test_logits"], axis=1) == outputs["test_labels"]
@@ -182,10 +190,10 @@ def paired_difference(ours: Sequence[Run], theirs: Sequence[Run]) -> Interval:
     return contrast([(ours, 1.0), (theirs, -1.0)])
 
 
-def ten_crop_gain(runs: Sequence[Run]) -> Interval | None:
-    """What ten crops are worth against the middle one, paired by image; None unless it was measured of a run."""
-    measured = [(run, run.measurement("ten_crops")) for run in runs]
-    gains = [(kept["ten_crops"] == 0).astype("float64") - correct(run) for run, kept in measured if kept]
+def averaging_gain(runs: Sequence[Run], looks: str = "ten_crops") -> Interval | None:
+    """What several looks at an image are worth against one, paired by image; None unless it was measured of a run."""
+    measured = [(run, run.measurement(looks)) for run in runs]
+    gains = [(kept[looks] == 0).astype("float64") - correct(run) for run, kept in measured if kept]
     if len(gains) > 1:
         return mean_interval([float(gain.mean()) for gain in gains])
     return gain_interval(gains[0]) if gains else None
@@ -223,10 +231,11 @@ def epochs_to(run: Run, error: float) -> float | None:
     return None
 
 
-def race(ours: Sequence[Run], theirs: Sequence[Run], error: float) -> Interval:
+def race(ours: Sequence[Run], theirs: Sequence[Run], error: float) -> Interval | None:
     """How many times as many epochs the others need to a training error, over the seeds that both have.
 
-    Who never gets there counts with all the epochs it had: the ratio is then at least this.
+    Who never gets there counts with all the epochs it had: the ratio is then at least this. Seeds with which ours
+    never does have none; None where fewer than two are left.
     """
     slower = {run.record["seed"]: run for run in theirs}
     ratios = []
@@ -234,7 +243,7 @@ def race(ours: Sequence[Run], theirs: Sequence[Run], error: float) -> Interval:
         mine = epochs_to(run, error)
         if mine is not None and (other := slower.get(run.record["seed"])):
             ratios.append((epochs_to(other, error) or len(other.history)) / mine)
-    return mean_interval(ratios)
+    return mean_interval(ratios) if len(ratios) > 1 else None
 
 
 def seeds_to_decide(interval: Interval, margin: float) -> int | None:

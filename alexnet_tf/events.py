@@ -19,6 +19,6 @@ def write(runs: Sequence[Run], folder: Path) -> None:
             target = folder / run.recipe / run.path.parent.name / run.path.name / part
             with tf.summary.create_file_writer(str(target)).as_default():
                 for row in run.history:
-                    for name in "loss", "accuracy":
+                    for name in [name for name in ("loss", "accuracy") if prefix + name in row]:
                         value = tf.constant(row[prefix + name], tf.float32)
                         tf.summary.write(f"epoch_{name}", value, row["epoch"], metadata=scalars)

@@ -204,6 +204,7 @@ def chosen(names: str) -> list[str]:
 
 def make(run: Run, formats: Sequence[str], folder: Path, images: int = IMAGES) -> dict[str, Any]:
     """Write a run in some formats, and compare each with Keras."""
+    evaluation.accuracy_of(run)  # what has none can't be compared
     weights = predict.weights_of(run)
     keras_model = predict.load(weights)
     test, known = _shown(run, images)

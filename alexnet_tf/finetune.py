@@ -86,6 +86,12 @@ def started_from(name: str | None, store: Path | str | None = None) -> tuple[Pat
     raise LabError(f"Nothing says how {path} was trained: fine-tuning starts from a run or from a released model.")
 
 
+def before_last(network: Any) -> str:
+    """The layer before the last that has weights; a network may scale its logits after that one."""
+    last = max(place for place, layer in enumerate(network.layers) if layer.weights)
+    return network.layers[last - 1].name
+
+
 def finetune(
     folder: str,
     name: str | None = None,
@@ -105,12 +111,20 @@ def finetune(
         )
     weights, record = started_from(name, store)
     recipe = recipes.get(record["name"]).at(record["budget"]).change(record["overrides"])
+    if recipe.loss == "rebuilding":
+        raise LabError(
+            f"{record['name']} rebuilds images and has no last layer for classes: start from one that was trained on "
+            "classes, such as few-rebuilt-tuned-10."
+        )
     network = models.build(recipe.model, recipe.image_size, len(splits.class_names), **recipe.options)
     shared = {
         **record["overrides"],
         "dataset": place,
         "train_images": None,
         "resize_first": True,  # photographs have sizes of their own
+        "passes": 1,
+        "taken": None,
+        "whiten": False,
         "optimizer": "adam",
         "momentum": 0.9,
         "batch_size": 32,
@@ -128,15 +142,16 @@ def finetune(
             record["name"], record["budget"], seed, overrides, store=target / "runs", skip_damaged=skip_damaged
         )
 
-    frozen = {"pretrained": str(weights.resolve()), "frozen": network.layers[-2].name, **HEAD}
+    frozen = {"pretrained": str(weights.resolve()), "frozen": before_last(network), **HEAD}
     sizes = [len(splits.train) // share for share in SHARES]
     head = [train(**frozen, train_images=size) for size in sizes]
-    whole = train(pretrained=str(head[-1].weights.resolve()), **WHOLE)
+    whole = train(pretrained=str(head[-1].weights.resolve()), frozen=None, **WHOLE)
     target.mkdir(parents=True, exist_ok=True)
     files.write_atomically(target / "model.keras", whole.weights.read_bytes())
     files.write_atomically(target / "classes.json", (json.dumps(list(splits.class_names)) + "\n").encode())
     tuned = Tuned(target, head, whole)
-    _report(tuned, folder, f"{record['name']} ({record['budget']}, seed {record['seed']})")
+    source = f"{record['name']} ({record['budget']}, seed {record['seed']})"
+    _report(tuned, folder, source, splits.test.labels)
     return tuned
 
 
@@ -149,11 +164,12 @@ def as_text(name: str) -> str:
     return re.sub(r"[`*\\\[\]|]", lambda found: f"&#{ord(found[0])};", html.escape(" ".join(name.split())))
 
 
-def _report(tuned: Tuned, folder: str, source: str) -> None:
+def _report(tuned: Tuned, folder: str, source: str, labels: np.ndarray) -> None:
     """Write the page and its pictures."""
     whole, head = tuned.whole, tuned.head[-1]
     names = whole.record["class_names"]
-    labels, answers = whole.outputs["test_labels"], whole.outputs["test_logits"].argmax(axis=1)
+    answers = whole.outputs.get("test_predicted")  # all that a recipe of a grid keeps
+    answers = whole.outputs["test_logits"].argmax(axis=1) if answers is None else answers
     matrix, gain = evaluation.confusion(labels, answers, len(names)), evaluation.paired_difference([whole], [head])
     reached = evaluation.accuracy_interval([whole])
     told = [as_text(name) for name in names]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from alexnet_tf import devices, models, predict
+from alexnet_tf import devices, models, predict, runs
 from alexnet_tf.callbacks import Progress, SaveState, StopOnNaN, heeding_ctrl_c
 from alexnet_tf.errors import LabError
 from alexnet_tf.models import today, transfer
@@ -62,6 +64,9 @@ def fit(
 ) -> tuple[keras.Sequential, SaveState]:
     """Train, saving each epoch, and return the network as the last epoch leaves it, with what has saved it."""
     classes = len(splits.class_names)
+    if recipe.drop_remainder and recipe.batch_size > len(splits.train):
+        told = f"{recipe.batch_size} is larger than the {len(splits.train)} training images"
+        raise LabError(f"A batch of {told}, and drop_remainder leaves it out: take a smaller one.")
     model = models.build(recipe.model, recipe.image_size, classes, recipe.precision, seed, **recipe.options)
     _start(model, run, recipe, splits.train, begun)
     if share.devices > 1:
@@ -91,20 +96,36 @@ def fit(
 LOOKED_AT = 5000  # training images whose patches are whitened
 
 
+def _prepared(split: Split, preprocess: Preprocess) -> Iterable[np.ndarray]:
+    """The images of a split as the network sees them; photographs one by one, since each has its own size."""
+    if split.images is not None:
+        return np.asarray(preprocess(split.images))
+    return (np.asarray(preprocess(split.image(place)[None]))[0] for place in range(len(split)))
+
+
 def _start(model: keras.Sequential, run: Run, recipe: Recipe, train: Split, begun: dict[str, Any]) -> None:
     """Start from the weights that the recipe asks for, unless the run has begun, and freeze what it freezes."""
     if recipe.whiten and not run.state.exists():
-        few = train.take(np.arange(min(len(train), LOOKED_AT)))
-        today.whiten(model, make_preprocess(recipe)(few.pixels))
+        today.whiten(model, _prepared(train.take(np.arange(min(len(train), LOOKED_AT))), make_preprocess(recipe)))
     if recipe.pretrained == "imagenet" and not run.state.exists():
         transfer.from_imagenet(model)
     elif recipe.pretrained and not run.state.exists():
-        path, _ = predict.find_model(recipe.pretrained.format(budget=begun["budget"], seed=begun["seed"]))
+        name = recipe.pretrained.replace("{budget}", begun["budget"]).replace("{seed}", str(begun["seed"]))
+        path = _trained_before(name, run)
         taken = transfer.take(model, transfer.parts(predict.load(path))[1], recipe.taken)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         begun["provenance"]["started_from"] = {"sha256": digest, "layers": taken}
     if recipe.frozen:
         transfer.freeze(model, recipe.frozen)
+
+
+def _trained_before(name: str, run: Run) -> Path:
+    """The weights that a name stands for: those of the run's own folder of runs, if they are there."""
+    own = run.path.parents[2]
+    if not name.endswith(".keras") and own not in runs.stores():
+        with contextlib.suppress(LabError):
+            return predict.find_model(name, own)[0]
+    return predict.find_model(name)[0]
 
 
 def _schedules(recipe: Recipe) -> tuple[list[keras.callbacks.Callback], Any]:

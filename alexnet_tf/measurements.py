@@ -166,6 +166,20 @@ def ten_crops(run: Run) -> Arrays:
     """
     if run.record["recipe"].get("crop_from", {}).get("value") is None:
         raise LabError(f"{run} sees whole images: ten crops need a recipe with crop_from, as imagenet-2012.")
+    return _averaged(run, "ten_crops", lambda prepare, images: prepare.ten_crops(images))
+
+
+def mirrored(run: Run) -> Arrays:
+    """The rank of each test image's own class by the beliefs averaged over the image and its mirror image."""
+
+    def both(prepare: Any, images: Any) -> Any:
+        return np.stack([prepare(images), prepare(images[:, :, ::-1])])
+
+    return _averaged(run, "mirrored", both)
+
+
+def _averaged(run: Run, name: str, looks: Callable[[Any, Any], Any]) -> Arrays:
+    """The ranks by the average of several looks at each test image; the looks are the first axis."""
 
     def compute(model: Any) -> Arrays:
         from alexnet_tf.models import transfer
@@ -179,13 +193,13 @@ def ten_crops(run: Run) -> Arrays:
         for start in range(0, len(split), IMAGES_AT_ONCE):
             places = range(start, min(start + IMAGES_AT_ONCE, len(split)))
             if split.images is None:
-                each = [np.asarray(prepare.ten_crops(split.image(place)[None])) for place in places]
-                crops = np.concatenate(each, axis=1)
+                each = [np.asarray(looks(prepare, split.image(place)[None])) for place in places]
+                seen = np.concatenate(each, axis=1)
             else:
-                crops = np.asarray(prepare.ten_crops(split.images[places]))
-            logits = np.asarray(network.predict_on_batch(crops.reshape(-1, *crops.shape[2:])))
-            beliefs = evaluation.probabilities(logits, loss).reshape(10, len(places), -1)
+                seen = np.asarray(looks(prepare, split.images[places]))
+            logits = np.asarray(network.predict_on_batch(seen.reshape(-1, *seen.shape[2:])))
+            beliefs = evaluation.probabilities(logits, loss).reshape(len(seen), len(places), -1)
             found.append(evaluation.ranks(split.labels[places], beliefs.mean(axis=0)))
-        return {"ten_crops": np.concatenate(found).astype("uint8" if beliefs.shape[2] <= 256 else "uint16")}
+        return {name: np.concatenate(found).astype("uint8" if beliefs.shape[2] <= 256 else "uint16")}
 
-    return measured(run, "ten_crops", compute)
+    return measured(run, name, compute)

@@ -45,7 +45,7 @@ def find_model(name: str | None, store: Path | str | None = None) -> tuple[Path,
             choose("model or recipe", name.split("/")[0], [*known, *recipes.RECIPES])
         run = runs.find(name, store, having_weights=True)
     else:
-        trained = [run for run in runs.listing(store) if run.finished and run.weights.exists()]
+        trained = [run for run in runs.listing(store) if run.weights.exists() and _names_classes(run)]
         if not trained:
             raise LabError(
                 "No trained model is here: train one first, for example 'python -m alexnet_tf train cifar10-bn64'."
@@ -54,6 +54,11 @@ def find_model(name: str | None, store: Path | str | None = None) -> tuple[Path,
     weights = weights_of(run)
     print(f"using {run}", file=sys.stderr)
     return weights, run.record["class_names"]
+
+
+def _names_classes(run: runs.Run) -> bool:
+    """Whether a run is finished and tells classes, as one that rebuilds images does not."""
+    return run.finished and files.read_object(run.path / "record.json")["metrics"].get("test_accuracy") is not None
 
 
 def _released(path: Path) -> tuple[Path, list[str]]:
@@ -206,6 +211,8 @@ def confidences(model: Any, images: Iterable[np.ndarray]) -> np.ndarray:
         found: dict[int, np.ndarray] = {}
         for places in by_size.values():
             answers = np.asarray(model(np.stack([chunk[i] for i in places]), training=False))
+            if answers.ndim != 2:
+                raise LabError("This network rebuilds images and names no class: take one that was trained on classes.")
             found.update(zip(places, answers, strict=True))
         rows += [found[place] for place in range(len(chunk))]
     return np.stack(rows)

@@ -32,6 +32,7 @@ DATASETS = (
     *("cifar10", "fashion_mnist", "flowers", "tf_flowers", "imagenet2012", "paintbox", "paintbox-flowers"),
     *("cifar10-turned", "paintbox-turned"),
 )
+REBUILDERS = ("rebuilder-32",)  # the models whose output is an image
 AUGMENTATIONS = (
     *("resized_crop", "rotation", "shift", "shear", "zoom", "flip", "crop"),
     *("color", "hue", "pca", "randaugment", "cutout", "mixup", "cutmix"),
@@ -190,6 +191,15 @@ class Recipe:
                     raise UsageError(f"{name} must be a pair such as [0.1, 5]; received {pair!r}.")
                 _check(f"{name}'s first number", pair[0], *first)
                 _check(f"{name}'s second number", pair[1], *second)
+        if (self.loss == "rebuilding") != (self.model in REBUILDERS):
+            raise UsageError(
+                f"The loss rebuilding and the model {' or '.join(REBUILDERS)} go together: received the loss "
+                f"{self.loss!r} for {self.model!r}."
+            )
+        if self.taken is not None and self.pretrained in (None, "imagenet"):
+            raise UsageError("taken says what is taken of a network that pretrained names: set that, or leave taken.")
+        if self.pretrained == "imagenet" and self.model != "mobilenet":
+            raise UsageError(f"Keras' ImageNet weights fit the model mobilenet alone; received {self.model!r}.")
         if self.loss == "rebuilding" and self.keep == "best":
             raise UsageError("Rebuilding images has no accuracy by which the best could be kept: set keep to last.")
         if self.fold is not None and self.fold[0] >= self.fold[1]:

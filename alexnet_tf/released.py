@@ -93,7 +93,9 @@ def card(folder: Path) -> str:
     run = Released(folder, folder)
     record, provenance, dataset = run.record, run.record["provenance"], run.record["recipe"]["dataset"]["value"]
     watched = recipes.get(record["name"]).source == "ours" and record["recipe"]["keep"]["value"] == "last"
-    terms = TERMS.get(dataset, "They were drawn by this project." if dataset.startswith("paintbox") else OWN)
+    terms = TERMS.get(
+        datasets.untouched(dataset), "They were drawn by this project." if dataset.startswith("paintbox") else OWN
+    )
     text = CARD.format(
         name=folder.name,
         title=recipes.get(record["name"]).title,
@@ -123,6 +125,7 @@ def release(run: runs.Run, name: str) -> Path:
     """Put a run's weights where `predict --model NAME` finds them, with the names of its classes and a card."""
     if not re.fullmatch(r"[a-z0-9-]+", name):
         raise UsageError(f"A released model's name is made of a-z, 0-9 and hyphens; received {name!r}.")
+    evaluation.accuracy_of(run)  # before anything is written
     record, content = run.record, predict.weights_of(run).read_bytes()
     if len(content) > LIMIT:
         raise LabError(

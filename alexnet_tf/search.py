@@ -119,6 +119,7 @@ def search(
         raise LabError("A search needs Optuna: install it with pip install 'alexnet_tf[search]'.") from error
     optuna.logging.set_verbosity(logging.WARNING)
     recipe = recipes.get(name).at(budget).change(fixed or {})
+    training.searchable(recipe)
     axes = axes or usual(recipe)
     for one in axes:  # a wrong name or an impossible value is told before anything is trained
         for value in one.choices or (one.low, one.high):

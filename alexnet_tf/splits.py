@@ -181,9 +181,14 @@ def stratified(labels: NDArray[np.int64], count: int, seed: int = 0) -> NDArray[
     return np.sort(np.argsort(rank, kind="stable")[:count])
 
 
-def split_off(split: Split, share: float) -> tuple[Split, Split]:
-    """A split without, and with only, a fixed stratified share of its examples."""
-    held = stratified(split.labels, round(share * len(split)))
+def split_off(split: Split, share: float, copies: int = 1) -> tuple[Split, Split]:
+    """A split without, and with only, a fixed stratified share of its examples.
+
+    Where each example stands there in several copies, block after block, all of one go the same way.
+    """
+    count = len(split) // copies
+    held = stratified(split.labels[:count], round(share * count))
+    held = np.concatenate([held + block * count for block in range(copies)])
     return split.take(np.setdiff1d(np.arange(len(split)), held)), split.take(held)
 
 

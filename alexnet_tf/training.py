@@ -85,6 +85,12 @@ def train(
     return runs.Run(run.path, run.scratch)
 
 
+def searchable(recipe: Recipe) -> None:
+    """Raise unless a training of the recipe has an accuracy to be judged by."""
+    if recipe.loss == "rebuilding":
+        raise UsageError(f"{recipe.name} rebuilds images: it has no accuracy to be searched by.")
+
+
 def validated(
     name: str,
     budget: str,
@@ -98,8 +104,7 @@ def validated(
     `watch` is told each epoch's and may stop the training with an exception. A killed one goes on where it was.
     """
     recipe = recipes.get(name).at(budget).change(overrides)
-    if recipe.loss == "rebuilding":
-        raise UsageError(f"{name} rebuilds images: it has no accuracy to be searched by.")
+    searchable(recipe)
     run = runs.locate(name, budget, seed, overrides, "honest", store)
     with run.locked():
         begun = _begin(run, recipe, name, budget, seed, overrides, "honest")

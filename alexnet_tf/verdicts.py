@@ -84,7 +84,7 @@ def measure(claim: Claim, ours: Sequence[Run], theirs: Sequence[Run]) -> Interva
     if claim.rule == "level":
         return evaluation.accuracy_interval(ours, claim.best) if ours else None
     if claim.rule == "ten crops":
-        return evaluation.ten_crop_gain(ours)
+        return evaluation.averaging_gain(ours)
     if claim.rule == "race":
         return evaluation.race(ours, theirs, RACE_TO) if len(shared) > 1 else None
     return evaluation.paired_difference(ours, theirs) if shared else None
@@ -114,7 +114,9 @@ def _not_run(claim: Claim) -> Verdict:
     why = f"needs {claim.needs}"
     if claim.recipe is not None:
         both = [recipes.get(name) for name in (claim.recipe, claim.versus) if name]
-        hours = sum(recipe.budgets[claim.budget].minutes for recipe in both) * claim.seeds / 60
+        before = {(recipe.pretrained or "").partition("/")[0] for recipe in both} & recipes.RECIPES.keys()
+        needed = [*both, *map(recipes.get, before)]
+        hours = sum(recipe.budgets[claim.budget].minutes for recipe in needed) * claim.seeds / 60
         told = f"{claim.seeds} seed(s) at {claim.budget}: about {hours:.1f} hours on two cores"
         why = f"needs {claim.needs}{both[0].dataset}, {told}"
     return Verdict(claim.name, claim.source, claim.reported, None, None, None, None, claim.budget, "not run", why)

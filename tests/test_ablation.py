@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from alexnet_tf import ablation, evaluation, plots, recipes
+from alexnet_tf import ablation, evaluation, literature, plots, recipes
 from alexnet_tf.recipes import grid
 
 HARD = np.random.default_rng(0).random(4000)  # how good a network must be to get each test image right
@@ -72,6 +72,10 @@ def test_gaps_compare_a_variant_with_the_base_of_its_own_size(trained):
             run.record["history"] = [{"epoch": 1}] * (4 * 2 ** (number % 4))
     gaps = ablation.gaps(runs, "epochs", "no-augment")
     assert list(gaps) == [4, 8, 16, 32]
+    for group in runs["grid-base"], runs["grid-no-augment"]:
+        for run in group:
+            run.record["history"] = [{"epoch": 1}] * 40  # as many as the base has at paper
+    assert list(ablation.curve(runs, "epochs")) == list(ablation.gaps(runs, "epochs", "no-augment")) == [4, 16, 32, 40]
     assert all(gap.mean == pytest.approx(-0.1, abs=0.02) for gap in gaps.values())
 
 
@@ -90,7 +94,8 @@ def test_the_figures_show_every_variant(trained):
     panels = plots.knobs(found, "x").axes
     assert [ax.get_title(loc="left") for ax in panels] == ["activation", "penalty"]
     assert panels[0].get_xlim() == panels[1].get_xlim()
-    figure = plots.worth(found, "x")
+    figure = plots.worth(found, "x", {"gelu": 0.01})
+    assert [line.get_xdata()[0] for line in figure.axes[0].lines if line.get_marker() == "|"] == [0.01]
     texts = [text.get_text() for text in figure.axes[0].texts]
     assert texts.count(f"{found[0].parameters:,}") == 3
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == [
@@ -100,4 +105,9 @@ def test_the_figures_show_every_variant(trained):
 
 def test_ten_crops_need_their_measurement(make_run):
     run = make_run("paper-lrn", HARD < 0.7, budget="laptop")
-    assert evaluation.ten_crop_gain([run]) is None
+    assert evaluation.averaging_gain([run]) is None
+
+
+def test_published_findings_are_about_variants_of_the_grid():
+    assert set(literature.FINDINGS) <= {name for variants in grid.KNOBS.values() for name, _, _ in variants}
+    assert all(abs(finding.gain) < 0.1 for finding in literature.FINDINGS.values())  # fractions, not points

@@ -173,3 +173,19 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(tmp_path):
     (row,) = json.loads(done.stdout)
     assert row["status"] == "unfinished"
     assert row["epochs"] >= 2
+
+
+def test_large_families_are_folded_until_they_are_asked_for(capsys):
+    assert main(["list"]) == 0
+    short = capsys.readouterr().out
+    assert "grid-base" in short
+    assert "grid-gelu" not in short
+    assert "more of this kind: list 'grid-*'" in short
+    assert main(["list", "grid-g*"]) == 0
+    assert {line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]} == {
+        "grid-gelu", "grid-glorot", "grid-global-average"
+    }  # fmt: skip
+    assert main(["list", "lab-bse"]) == 2
+    assert "did you mean 'lab-base'" in capsys.readouterr().err
+    assert main(["list", "lab-*", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)) == 9

@@ -137,6 +137,7 @@ def test_a_race_counts_parts_of_epochs_and_who_never_arrives(make_run):
     assert evaluation.epochs_to(slow[0], 0.25) is None
     found = evaluation.race(fast, slow, 0.25)
     assert (found.mean, found.n) == (pytest.approx((10 / 2.5 + 1.75 / 2.5) / 2), 2)
+    assert evaluation.race([fast[0], run_with_errors(make_run, "paper-relu", [0.5], 2)], slow, 0.25) is None
 
 
 def test_how_many_seeds_would_decide():

@@ -1,9 +1,13 @@
 """Learning without labels, from few of them, and from other images."""
 
+import hashlib
+
 import numpy as np
 import pytest
+from conftest import TINY, train_tiny
+from PIL import Image
 
-from alexnet_tf import datasets, layers, models, plan, predict, recipes, runs, training, verdicts
+from alexnet_tf import callbacks, datasets, finetune, layers, models, plan, predict, recipes, runs, training, verdicts
 from alexnet_tf.__main__ import main
 from alexnet_tf.errors import LabError, UsageError
 from alexnet_tf.models import transfer
@@ -28,6 +32,24 @@ def test_turned_images_are_turned_as_their_class_says():
         place = 7 + turn * count
         assert turned.class_names[turned.train.labels[place]] == name
         np.testing.assert_array_equal(np.rot90(turned.train.image(place), -turn), whole.train.image(7))
+
+
+def test_an_image_is_held_out_in_all_its_turns():
+    honest, whole = datasets.load("paintbox-turned", "honest"), datasets.load("paintbox")
+    kept, held = ({name.rpartition("-")[0] for name in split.ids} for split in (honest.train, honest.val))
+    assert len(kept) + len(held) == len(whole.train) == len(honest.train) / 4 + len(honest.val) / 4
+    assert len(held) == len(whole.train) // 10
+    with pytest.raises(UsageError, match="tested on images that it trained on turned"):
+        datasets.load("paintbox-turned", part=(0, 5))
+
+
+def test_turned_images_lie_where_the_images_lie(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("ALEXNET_DATA_DIR", str(tmp_path))
+    assert datasets.found("cifar10-turned") is None
+    assert main(["data"]) == 0
+    assert "cifar10-turned" in capsys.readouterr().out
+    (tmp_path / "cifar-10-batches-py").mkdir()
+    assert datasets.found("cifar10-turned") == datasets.found("cifar10")
 
 
 def test_hidden_patches_are_whole_and_only_hidden_in_training():
@@ -70,8 +92,27 @@ def test_a_run_that_rebuilds_keeps_pictures_and_claims_no_accuracy(own_cache, tm
     assert main(["train", "few-rebuilt", "--set", "train_images=40", "--set", "epochs=1"]) == 0
     assert "test loss" in capsys.readouterr().out
     assert verdicts.results(["few-rebuilt"], "quick", tmp_path / "runs") == []
+    for name in [f"{kind}/{place}.png" for kind in "ab" for place in range(10)]:
+        picture = tmp_path / "photographs" / name
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.zeros((28, 28, 3), "uint8")).save(picture)
+    for words, told in (
+        (["compare", "few-rebuilt", "few-rebuilt"], "it has no accuracy"),
+        (["release", "few-rebuilt", "painter"], "it has no accuracy"),
+        (["export", "few-rebuilt", "--to", str(tmp_path / "x")], "it has no accuracy"),
+        (["predict", str(picture), "--model", "few-rebuilt"], "rebuilds images and names no class"),
+    ):
+        assert main(words) == 1
+        assert told in capsys.readouterr().err
+    assert "painter" not in predict.released()
+    assert main(["tensorboard", "few-rebuilt", "--to", str(tmp_path / "events")]) == 0
+    with pytest.raises(LabError, match="No trained model is here"):
+        predict.find_model(None, tmp_path / "runs")
     with pytest.raises(UsageError, match="no accuracy to be searched by"):
         training.validated("few-rebuilt", "quick", 0, {}, tmp_path / "x", print)
+    assert main(["search", "few-rebuilt", "--trials", "2", "--to", str(tmp_path / "x")]) == 2
+    with pytest.raises(LabError, match="rebuilds images and has no last layer"):
+        finetune.finetune(str(tmp_path / "photographs"), str(run.path), tmp_path / "tuned")
     with pytest.raises(UsageError, match="set keep to last"):
         recipes.get("few-rebuilt").change({"keep": "best"})
 
@@ -86,6 +127,63 @@ def test_passes_are_epochs_by_another_name(tmp_path):
     kernels = [transfer.parts(predict.load(run.weights))[1].get_layer("conv3").get_weights()[0] for run in runs_]
     np.testing.assert_array_equal(*kernels)
     assert [len(run.history) for run in runs_] == [4, 2]
+
+
+def test_a_training_that_is_cut_in_a_pass_goes_on_there(tmp_path, monkeypatch):
+    small = {**NARROW, "train_images": 40, "batch_size": 16, "epochs": 2, "passes": 3}  # three batches a pass
+    whole = training.train("few-scratch-10", "quick", 0, small, store=tmp_path / "whole")
+    save = callbacks.SaveState.on_train_batch_end
+    for batches in 5, 7:  # in the second pass of the first epoch; after the first pass of the second
+        left = [batches]
+
+        def cut(self, batch, logs=None, left=left):
+            save(self, batch, logs)
+            left[0] -= 1
+            if not left[0]:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(callbacks, "SAVE_EVERY", 0.0)
+        monkeypatch.setattr(callbacks.SaveState, "on_train_batch_end", cut)
+        with pytest.raises(KeyboardInterrupt):
+            training.train("few-scratch-10", "quick", 0, small, store=tmp_path / "cut")
+        monkeypatch.undo()
+    resumed = training.train("few-scratch-10", "quick", 0, small, store=tmp_path / "cut")
+    assert resumed.record["provenance"]["resumed"] == 2
+    assert resumed.history == whole.history  # with the rates that the epochs began with
+    kernels = [transfer.parts(predict.load(run.weights))[1].get_weights() for run in (whole, resumed)]
+    for ours, theirs in zip(*kernels, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "told"),
+    [
+        ("few-scratch-10", {"loss": "rebuilding"}, "go together"),
+        ("few-rebuilt", {"loss": "crossentropy"}, "go together"),
+        ("few-scratch-10", {"taken": "conv5"}, "taken says what is taken of a network that pretrained names"),
+        ("few-scratch-10", {"pretrained": "imagenet"}, "fit the model mobilenet alone"),
+        ("few-scratch-10", {"pretrained": "{x}"}, r"no model or recipe '\{x\}'"),
+        ("few-scratch-10", {"pretrained": "{"}, r"no model or recipe '\{'"),
+        ("few-scratch-10", {"whiten": True}, "whiten needs a conv1 of 24 kernels of 2 x 2"),
+        ("cifar10-resnet18-untrained", {"whiten": True}, "whiten needs a conv1 of 24 kernels of 2 x 2"),
+        ("few-scratch-10", {"drop_remainder": True, "batch_size": 999}, "A batch of 999 is larger than the 200"),
+    ],
+)
+def test_what_does_not_fit_together_is_told(name, changes, told, tmp_path):
+    with pytest.raises(LabError, match=told):
+        training.train(name, "quick", 0, changes, store=tmp_path)
+
+
+def test_a_trunk_is_looked_for_beside_the_run_first(own_cache, tmp_path):
+    start = train_tiny(tmp_path / "own", "few-scratch-10", passes=1, epochs=1)
+    elsewhere = train_tiny(None, "few-scratch-10", passes=1, epochs=1, learning_rate=0.002)
+    assert start.weights.exists()
+    assert elsewhere.weights.exists()
+    changes = {**TINY, "pretrained": "few-scratch-10", "taken": "conv5", "frozen": "conv5", "passes": 1, "epochs": 1}
+    for store, trunk in (tmp_path / "own", start), (tmp_path / "other", elsewhere):
+        run = training.train("few-turned-tuned-10", "quick", 0, changes, store=store)
+        digest = hashlib.sha256(trunk.weights.read_bytes()).hexdigest()
+        assert run.record["provenance"]["started_from"]["sha256"] == digest
 
 
 def test_a_trunk_comes_from_the_run_of_the_same_seed_and_nothing_else_does(own_cache):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from alexnet_tf import evaluation, finetune, growth, paintbox, predict
+from alexnet_tf import evaluation, finetune, growth, models, paintbox, predict, training
 from alexnet_tf.__main__ import main
 from alexnet_tf.errors import LabError
 from alexnet_tf.models import transfer
@@ -49,6 +49,26 @@ def test_only_the_last_layer_learns_first_and_then_all(tuned, finished):
     assert last[1].units == 3
     assert [run.record["images"]["train"] for run in tuned.head] == [20, 40, 81]
     assert tuned.whole.record["provenance"]["started_from"]["layers"][-1] == last[1].name
+
+
+@pytest.mark.slow
+def test_what_a_recipe_takes_freezes_and_repeats_is_its_own_and_not_the_folders(photographs, tmp_path):
+    small = {"options.width": 0.1, "epochs": 1, "passes": 1}
+    first = training.train("few-scratch-10", "quick", 0, {**small, "options.dense_units": 8}, store=tmp_path)
+    trunk = {**small, "pretrained": str(first.weights), "passes": 2}
+    run = training.train("few-turned-linear-10", "quick", 0, trunk, store=tmp_path)
+    tuned = finetune.finetune(str(photographs), str(run.path), tmp_path / "tuned", changes=TINY)
+    used = {name: entry["value"] for name, entry in tuned.whole.record["recipe"].items()}
+    assert (used["passes"], used["taken"], used["frozen"]) == (1, None, None)
+    head, whole = (transfer.parts(predict.load(one.weights))[1] for one in (tuned.head[-1], tuned.whole))
+    assert tuned.whole.record["provenance"]["started_from"]["layers"][-1] == head.layers[-1].name
+    assert np.abs(head.get_layer("conv1").get_weights()[0] - whole.get_layer("conv1").get_weights()[0]).max() > 0
+    assert "Most confused" in (tuned.folder / "report.md").read_text()  # though the grid keeps no logits
+
+
+def test_logits_that_are_scaled_are_not_the_last_layer_to_learn():
+    for name, before in ("today-cifar", "fc7"), ("alexnet-32", "drop7"):
+        assert finetune.before_last(models.build(name, width=0.1, dense_units=8)) == before
 
 
 @pytest.mark.slow

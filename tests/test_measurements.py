@@ -118,11 +118,22 @@ def test_ten_crops_are_averaged_image_by_image(tmp_path, photographs, capsys):
     for place in range(len(split)):
         belief = belief_by_hand(network, split.image(place), 72, 67)
         assert found["ten_crops"][place] == (belief > belief[split.labels[place]]).sum()
-    gain = evaluation.ten_crop_gain([run])
+    gain = evaluation.averaging_gain([run])
     assert gain.mean == pytest.approx((found["ten_crops"] == 0).mean() - run.record["metrics"]["test_accuracy"])
     assert main(["evaluate", str(run.path), "--ten-crop"]) == 0
     said = capsys.readouterr().out
     assert f"ten crops: top-1 {evaluation.top(1, found['ten_crops'])}, top-5 100.00%" in said
+
+
+def test_both_looks_are_averaged(trained):
+    run, _ = trained
+    found = measurements.mirrored(run)["mirrored"]
+    prepare, network = transfer.parts(predict.load(run.weights))
+    images = datasets.again(run.record).test
+    powers = [np.exp(np.asarray(network(prepare(x)), "float64")) for x in (images.pixels, images.pixels[:, :, ::-1])]
+    belief = sum(power / power.sum(axis=1, keepdims=True) for power in powers)
+    assert (found == 0).mean() == pytest.approx((belief.argmax(axis=1) == images.labels).mean(), abs=0.002)
+    assert evaluation.averaging_gain([run], "mirrored").n == 1
 
 
 def test_ten_crops_need_a_margin(trained):

@@ -111,6 +111,13 @@ def test_any_folder_may_name_a_class(name):
     assert drawn.axes[0].get_xticklabels()[0].get_text() == name
 
 
+def test_curves_against_time_end_with_their_names():
+    figure = plots.against_time({"one": ([10, 20], [0.5, 0.6]), "two": ([1, 300], [0.4, 0.9])}, "x", {"level": 0.6})
+    ax = figure.axes[0]
+    assert ax.get_xscale() == "log"
+    assert {text.get_text() for text in ax.texts} == {"one", "two", "level"}
+
+
 def test_growth_ticks_what_was_measured_and_what_is_expected():
     measured = {size: Interval(rate, rate - 0.1, rate + 0.1, 1) for size, rate in ((20, 0.4), (80, 0.6))}
     figure = plots.growth({"one": measured}, "grows", {160: Interval(0.7, 0.6, 0.8, 1)})

@@ -1,5 +1,6 @@
 """Recipes and claims are whole, marked data that agree with each other."""
 
+import itertools
 import json
 
 import numpy as np
@@ -149,7 +150,8 @@ def test_contradictions_are_told():
 
 def test_every_dataset_can_be_loaded_and_every_loader_asked_for():
     assert set(recipe.DATASETS) == set(datasets.LOADERS)
-    assert set(datasets.WANTED) | {"paintbox", "paintbox-flowers"} == set(datasets.LOADERS)
+    assert set(datasets.WANTED) | {"paintbox", "paintbox-flowers"} == set(map(datasets.untouched, datasets.LOADERS))
+    assert datasets.found("cifar10-turned") == datasets.found("cifar10")
 
 
 FIELDS = sorted({*RECIPES["zeng-aug"].fields(), "fold", "steps", "crop_from", "augment", "options", "options.width"})
@@ -183,3 +185,13 @@ def test_a_name_for_overrides_does_not_depend_on_their_order(overrides, random):
 @pytest.mark.parametrize("text", ["[" * 100_000, "9" * 5000])
 def test_numbers_and_brackets_without_end_are_words(text):
     assert parse_value(text) == text
+
+
+def test_the_ladder_leads_from_source_b_to_today_one_change_at_a_time():
+    rungs = [RECIPES[f"ladder-{number}"] for number in range(1, 9)]
+    short = {"epochs": RECIPES["today-cifar"].at("laptop").epochs}
+    assert rungs[0].fields() == RECIPES["cifar10-bn64"].change(short).fields()
+    assert rungs[-1].fields() == RECIPES["today-cifar"].at("laptop").fields()
+    assert "ladder-9" not in RECIPES
+    for below, above in itertools.pairwise(rungs):
+        assert below.fields() != above.fields()

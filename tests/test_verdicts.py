@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alexnet_tf import runs, verdicts
+from alexnet_tf import recipes, runs, verdicts
 from alexnet_tf.claims import CLAIMS, Claim
 from alexnet_tf.evaluation import Interval
 
@@ -100,6 +100,15 @@ def test_a_line_of_a_chapter_compares_only_what_can_be_compared(make_run):
     assert verdicts.beside(GAIN, pair, "laptop").endswith("the source: +10.0%")
     assert verdicts.beside(GAIN, pair, "quick").endswith("%]")
     assert "not tried at quick" in verdicts.beside(GAIN, {}, "quick")
+
+
+def test_what_a_claim_still_needs_counts_the_trunk_too(tmp_path):
+    claim = next(claim for claim in CLAIMS if claim.name == "few-labels/turned-1-percent")
+    minutes = [
+        recipes.get(name).budgets["laptop"].minutes for name in ("few-turned", "few-turned-tuned-1", "few-scratch-1")
+    ]
+    (row,) = verdicts.scorecard(tmp_path, [claim])
+    assert f"about {sum(minutes) * 3 / 60:.1f} hours" in row.why
 
 
 def test_a_question_without_a_figure_gets_numbers_and_no_verdict(make_run, tmp_path):

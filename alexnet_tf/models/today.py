@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
+from alexnet_tf.errors import LabError
 from alexnet_tf.models.parts import Layers, hidden, layers, logits
 from alexnet_tf.quiet import keras
 
@@ -65,11 +68,21 @@ def today_cifar(
     yield layers.Rescaling(scale, dtype="float32", name="scale")
 
 
-def whiten(network: keras.Sequential, images: NDArray[np.floating]) -> None:
+def whiten(network: keras.Sequential, images: Iterable[NDArray[np.floating]]) -> None:
     """Let conv1 put out the principal components of the images' patches at unit variance, and their negatives."""
-    windows = np.lib.stride_tricks.sliding_window_view(images, (PATCH, PATCH), axis=(1, 2))
-    patches = np.moveaxis(windows, 3, -1).reshape(-1, 3 * PATCH**2).astype("float64")
-    values, vectors = np.linalg.eigh(patches.T @ patches / len(patches))
+    size = 3 * PATCH**2
+    conv1 = next((layer for layer in network.layers if layer.name == "conv1"), None)
+    if conv1 is None or [weight.shape for weight in conv1.get_weights()] != [(PATCH, PATCH, 3, 2 * size)]:
+        raise LabError(
+            f"whiten needs a conv1 of {2 * size} kernels of {PATCH} x {PATCH} without biases, as today-cifar has it; "
+            f"{network.name} has another."
+        )
+    products, count = np.zeros((size, size)), 0
+    for image in images:  # the patches of all at once would take many times the memory of the images
+        windows = np.lib.stride_tricks.sliding_window_view(image, (PATCH, PATCH), axis=(0, 1))
+        patches = np.moveaxis(windows, 2, -1).reshape(-1, size).astype("float64")
+        products, count = products + patches.T @ patches, count + len(patches)
+    values, vectors = np.linalg.eigh(products / count)
     scaled = (vectors / np.sqrt(values + 5e-4)).astype("float32")
     kernel = scaled.reshape(PATCH, PATCH, 3, -1)
     network.get_layer("conv1").set_weights([np.concatenate([kernel, -kernel], axis=-1)])

@@ -3,7 +3,7 @@
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from alexnet_tf.plots.curves import curves, growth, lines
+from alexnet_tf.plots.curves import against_time, curves, growth, lines
 from alexnet_tf.plots.effects import effects, pairs, scorecard
 from alexnet_tf.plots.grid import knobs, worth
 from alexnet_tf.plots.images import diagram, heat, images
@@ -14,6 +14,7 @@ from alexnet_tf.plots.speed import Roof, powers, rates, roofline
 __all__ = [
     "Figure",
     "Roof",
+    "against_time",
     "beside",
     "confusion",
     "curves",

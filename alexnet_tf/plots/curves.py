@@ -72,6 +72,28 @@ def lines(series: Mapping[str, Sequence[float]], title: str, x: str, y: str, fir
 
 
 @styled
+def against_time(
+    series: Mapping[str, tuple[Sequence[float], Sequence[float]]], title: str, levels: Mapping[str, float] | None = None
+) -> Figure:
+    """Accuracy against seconds of training, a curve a system named at its end; dashed levels to be reached."""
+    fig, ax = figure(10, 5)
+    ends = {}
+    for number, (name, (seconds, rates)) in enumerate(series.items()):
+        color = SERIES[number % len(SERIES)]
+        ax.plot(seconds, rates, color=color, linestyle=["-", "--", ":"][number // len(SERIES) % 3])
+        ends[name] = (seconds[-1], rates[-1], color)
+    for name, level in (levels or {}).items():
+        ax.axhline(level, color=GREY, linestyle="--", linewidth=1)
+        ax.annotate(name, (0.01, level), xycoords=("axes fraction", "data"), va="bottom", fontsize=9, color=GREY)
+    ax.set_xscale("log")
+    for name, (x, y, color) in ends.items():
+        ax.annotate(name, (x, y), xytext=(6, 0), textcoords="offset points", color=color, va="center", fontsize=9)
+    ax.set(xlabel="seconds of training", ylabel="test accuracy", title=title)
+    ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    return fig
+
+
+@styled
 def growth(
     measured: Mapping[str, Mapping[int, Interval]],
     title: str,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from alexnet_tf.plots.style import BLUE, GREY, figure, styled
+from alexnet_tf.plots.style import BLUE, GREY, RED, figure, styled
 
 if TYPE_CHECKING:
     from alexnet_tf.ablation import Effect
@@ -30,7 +30,7 @@ def _rows(ax: Axes, found: Sequence[Effect], names: Sequence[str]) -> None:
 
 @styled
 def knobs(found: Sequence[Effect], title: str, columns: int = 3) -> Figure:
-    """A panel a knob, all on one scale, so that a wide panel is a knob that matters."""
+    """A panel a knob, all on one scale, so that a knob that matters lies far from the middle."""
     names = list(dict.fromkeys(effect.knob for effect in found))
     columns = min(columns, len(names))
     rows = -(-len(names) // columns)
@@ -50,10 +50,14 @@ def knobs(found: Sequence[Effect], title: str, columns: int = 3) -> Figure:
 
 
 @styled
-def worth(found: Sequence[Effect], title: str) -> Figure:
-    """All variants in one order, with what each costs beside what it gains."""
+def worth(found: Sequence[Effect], title: str, published: Mapping[str, float] | None = None) -> Figure:
+    """All variants in one order, with what each costs beside what it gains; red what was published of it."""
     fig, ax = figure(11, 1.4 + 0.24 * len(found))
     _rows(ax, found, [f"{effect.knob}: {effect.variant}" for effect in found])
+    known = published or {}
+    for place, effect in zip(range(len(found))[::-1], found, strict=True):
+        if effect.variant in known:
+            ax.plot(known[effect.variant], place, marker="|", color=RED, markersize=9, markeredgewidth=2)
     ax.tick_params(axis="y", labelsize=8)
     ax.set(xlabel="test accuracy against the base, with its 95 % interval", title=title)
     columns = {"parameters": "{0.parameters:,}", "MFLOP": "{1:.0f}", "minutes": "{0.minutes:.1f}"}

@@ -22,7 +22,7 @@ PAINTER = 1.42  # times the FLOP of a classifier's image is a rebuilt one's, its
 
 QUICK = {"optimizer": "adam", "learning_rate": 0.001, "l2": 0.0, "options.dropout": 0.2, "batch_size": 32}
 
-A_CLASS = (5, 20, 100, 660)  # photographs of each kind of flower
+A_CLASS = (5, 20, 100, 660)  # photographs of a kind of flower, on average: the classes keep their proportions
 PHOTOGRAPHS = {"laptop": 66_000, "paper": 264_000}  # seen in a training that begins with a trained trunk
 LONGER = 3  # times as many where nothing was trained before
 QUICK_PHOTOGRAPHS = 600
@@ -141,14 +141,16 @@ def _flowers(trunk: str, a_class: int, frozen: str | None = None) -> Recipe:
     }
     name = f"few-flowers-{trunk}-{a_class}" + (f"-frozen-{frozen}" if frozen else "")
     start = f"a trunk from {TRUNKS[trunk]}" if TRUNKS[trunk] else "scratch"
-    title = f"{a_class} photographs of each flower, from {start}" + (f", frozen up to {frozen}" if frozen else "")
+    title = f"{5 * a_class:,} photographs of five flowers, from {start}" + (
+        f", frozen up to {frozen}" if frozen else ""
+    )
     return _recipe(name, title, 4_084_933, changes, budgets)
 
 
 def _imagenet(a_class: int) -> Recipe:
     """The trunk that Keras learned from ImageNet, as it is, with one layer on it."""
     flowers = _flowers("labels", a_class)
-    title = f"{a_class} photographs of each flower, from Keras' ImageNet weights"
+    title = f"{5 * a_class:,} photographs of five flowers, from Keras' ImageNet weights"
     changes = {"model": "mobilenet", "image_size": 96, "crop_from": 110, "pretrained": "imagenet", "taken": None}
     network = flowers.change({**changes, "frozen": "trunk", "options": {}})
     budgets = {

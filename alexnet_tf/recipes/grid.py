@@ -207,15 +207,18 @@ def _work(recipe: Recipe) -> float:
 def _variant(knob: str, name: str, changes: Mapping[str, Any], parameters: int) -> Recipe:
     """The base with a knob turned, which no budget turns back."""
     said = ", ".join(f"{key.partition('.')[2] or key} {value}" for key, value in changes.items())
-    fewer = {}
-    if "train_images" in changes:
+    fewer: dict[str, dict[str, Any]] = {}
+    if "train_images" in changes:  # the line of GROWTH is for laptop
         few = {"train_images": changes["train_images"] // DRAWN, "epochs": max(3, changes["epochs"] // 8)}
-        fewer["quick"] = {**few, "steps": None}
+        epochs, (until, factor) = changes["epochs"], changes["steps"]
+        fewer = {"quick": {**few, "steps": None}, "laptop": {"epochs": epochs, "steps": [until, factor]}}
+        longer = BASE.epochs // BASE.at("laptop").epochs
+        changes = {**changes, "epochs": longer * epochs, "steps": (longer * until, factor)}
     budgets = {}
     for size, budget in BASE.budgets.items():
         kept = {key: value for key, value in budget.changes.items() if key not in changes} | fewer.get(size, {})
-        longer = _work(BASE.change(changes).change(kept)) / _work(BASE.change(budget.changes))
-        budgets[size] = Budget(max(0.1, round(budget.minutes * longer, 1)), kept)
+        work = _work(BASE.change(changes).change(kept)) / _work(BASE.change(budget.changes))
+        budgets[size] = Budget(max(0.1, round(budget.minutes * work, 1)), kept)
     return dataclasses.replace(
         BASE.change(changes),
         name=f"grid-{name}",

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+from typing import Any
+
 from alexnet_tf.recipe import Budget, Recipe
 from alexnet_tf.recipes.quick import OBJECTS_QUICK
+from alexnet_tf.recipes.source_b import CIFAR10_BN64
 
 # First guesses, chosen on nothing: no search has been run yet. The schedule is fixed and the last weights are kept.
 TODAY_FLOWERS = Recipe(
@@ -86,4 +90,74 @@ TODAY_CIFAR = Recipe(
     },
 )
 
-RECIPES = (TODAY_FLOWERS, TODAY_CIFAR)
+# From source B's recipe to ours, one thing after the other, in short trainings. The rates on the way are first guesses.
+RUNGS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("source B's recipe", {}),
+    (
+        "momentum, a rate that falls to zero, larger batches",
+        {
+            "batch_size": 128,
+            "drop_remainder": False,
+            "learning_rate": 0.02,
+            "momentum": 0.9,
+            "schedule": TODAY_CIFAR.schedule,
+            "warmup": TODAY_CIFAR.warmup,
+        },
+    ),
+    (
+        "images of 32 px, small kernels, pooling before normalization",
+        {
+            "model": TODAY_CIFAR.model,
+            "image_size": TODAY_CIFAR.image_size,
+            "standardize": TODAY_CIFAR.standardize,
+            "resize_first": True,
+            "interpolation": TODAY_CIFAR.interpolation,
+            "options": TODAY_CIFAR.options,
+            "learning_rate": 0.05,
+        },
+    ),
+    ("crops, flips and cutout", {"augment": TODAY_CIFAR.augment}),
+    ("label smoothing", {"label_smoothing": TODAY_CIFAR.label_smoothing}),
+    ("whitened patches", {"whiten": TODAY_CIFAR.whiten, "frozen": TODAY_CIFAR.frozen}),
+    (
+        "Muon",
+        {
+            "optimizer": TODAY_CIFAR.optimizer,
+            "batch_size": TODAY_CIFAR.batch_size,
+            "learning_rate": TODAY_CIFAR.learning_rate,
+            "momentum": TODAY_CIFAR.momentum,
+            "weight_decay": TODAY_CIFAR.weight_decay,
+        },
+    ),
+    ("bfloat16: our recipe, for as few epochs", {"precision": TODAY_CIFAR.precision}),
+)
+
+
+def _ladder() -> tuple[Recipe, ...]:
+    """A recipe a rung, each with all that the rungs below it changed."""
+    recipe, rungs = CIFAR10_BN64.change(TODAY_CIFAR.budgets["laptop"].changes), []
+    for number, (told, changes) in enumerate(RUNGS, start=1):
+        recipe = recipe.change(changes)
+        narrow = recipe.model == TODAY_CIFAR.model
+        rungs.append(
+            dataclasses.replace(
+                recipe,
+                name=f"ladder-{number}",
+                source="ours",
+                title=f"From source B to today, rung {number}: {told}",
+                parameters=(TODAY_CIFAR if narrow else CIFAR10_BN64).parameters,
+                given="",
+                inferred="",
+                small_record=True,
+                budgets={
+                    "paper": Budget(minutes=6),
+                    "laptop": Budget(minutes=6),
+                    "quick": Budget(minutes=0.2, changes=TODAY_CIFAR.budgets["quick"].changes),
+                },
+            )
+        )
+    return tuple(rungs)
+
+
+LADDER = _ladder()
+RECIPES = (TODAY_FLOWERS, TODAY_CIFAR, *LADDER)
