@@ -167,3 +167,15 @@ def test_the_peak_of_a_process_is_not_its_parents():
     )
     done = subprocess.run([sys.executable, "-c", parent], capture_output=True, text=True, check=True)
     assert 1 < int(done.stdout) < 300
+
+
+@pytest.mark.parametrize("name", [name for name, recipe in RECIPES.items() if recipe.pretrained])
+def test_the_memory_of_a_recipe_that_starts_from_another_can_be_measured(name, monkeypatch):
+    """It needs no trained trunk, nor so many images as the recipe asks for."""
+    changed = RECIPES[name].change({**memory.FREE, "epochs": 1})
+    assert changed.pretrained is None
+    asked = []
+    monkeypatch.setattr("alexnet_tf.training.train", lambda *words, store: asked.append(words))
+    monkeypatch.setattr("alexnet_tf.datasets.LOADERS", {})
+    assert memory.peak(name)() > 0
+    assert asked == [(name, "paper", 0, {**memory.FREE, "epochs": 1})]

@@ -9,7 +9,11 @@ import numpy as np
 from alexnet_tf.splits import Split, Splits
 
 # Bytes of the sets that memory holds, with the height and width of their images; the size of photographs in files.
-HELD = {"cifar10": (60_000 * 32 * 32 * 3, 32, 32), "fashion_mnist": (70_000 * 28 * 28 * 3, 28, 28)}
+HELD = {
+    "cifar10": (60_000 * 32 * 32 * 3, 32, 32),
+    "cifar10-turned": (4 * 60_000 * 32 * 32 * 3, 32, 32),
+    "fashion_mnist": (70_000 * 28 * 28 * 3, 28, 28),
+}
 PHOTOGRAPHS = {"flowers": (240, 320), "imagenet2012": (375, 500)}
 FILES = 64  # different photographs; a larger set has them several times
 
