@@ -33,7 +33,7 @@ test-oldest:  ## Unit tests with the oldest versions that pyproject.toml allows,
 	@.venv-oldest/bin/python -m pytest -m "not slow and not data" -W ignore::DeprecationWarning
 
 unit: setup  ## Unit tests alone
-	@"$(PY)" -m pytest -m "not slow"
+	@"$(PY)" -m pytest -m "not slow" --junitxml .cache/tests.xml
 
 slow: setup  ## The tests that take minutes: twenty kills and their like
 	@"$(PY)" -m pytest -m slow
@@ -52,7 +52,7 @@ refresh: setup  ## Execute the notebooks and keep the outputs that nbval compare
 pictures: setup  ## Draw the README's pictures anew from the committed runs
 	@"$(PY)" -m alexnet_tf.pictures
 
-bench: setup  ## Measure speeds into reports/bench/ (a quiet machine, please)
+bench: setup  ## Measure speeds into reports/bench/ and write its page (a quiet machine, please)
 	@"$(PY)" -m alexnet_tf.bench
 	@"$(PY)" -m alexnet_tf plan imagenet-2012 > reports/bench/imagenet-2012.md
 

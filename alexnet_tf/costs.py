@@ -1,4 +1,4 @@
-"""What `make bench` measured: microseconds an image, and the memory that a recipe's training holds at most."""
+"""What `make bench` measured, by name: microseconds an image, the memory that a recipe's training holds at most."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class Network:
     """What a network asks, an image or once."""
 
     parameters: int
-    flop: float  # of one image in a training: a pass forward and two like it back
+    flop: float  # of one image in a training: a pass forward and two like it back, but for the first layer
     activations: int  # numbers that one image leaves behind for the way back
 
 
@@ -66,21 +66,26 @@ class Row:
 def count(recipe: Recipe, classes: int) -> Network:
     """What a recipe's network asks: each weight of a kernel is used once for each place of its layer's output.
 
-    A transposed convolution's is used once for each place of its input.
+    A transposed convolution's is used once for each place of its input. On the way back each is used twice, for
+    the gradient of its input and for its own; nobody asks for the gradient of the image, so once in the first layer.
     """
     from alexnet_tf import models
-    from alexnet_tf.quiet import keras
 
     model = models.build(recipe.model, recipe.image_size, classes, recipe.precision, 0, **recipe.options)
-    products = activations = 0
-    for layer in model.layers:
-        shape = [int(length) for length in layer.output.shape[1:]]
-        kernels = sum(int(np.prod(weight.shape)) for weight in layer.weights if len(weight.shape) > 1)
-        back = isinstance(layer, keras.layers.Conv2DTranspose)
-        places = [int(length) for length in layer.input.shape[1:-1]] if back else shape[:-1]
-        products += kernels * int(np.prod(places))
-        activations += int(np.prod(shape))
-    return Network(model.count_params(), 2.0 * products * 3, activations)
+    counted = [products(layer) for layer in model.layers]
+    first = next(filter(None, counted), 0)
+    activations = sum(int(np.prod(layer.output.shape[1:])) for layer in model.layers)
+    return Network(model.count_params(), 2.0 * (3 * sum(counted) - first), activations)
+
+
+def products(layer: Any) -> int:
+    """The multiplications of one image's way forward through a layer: its kernels' weights at each of their places."""
+    from alexnet_tf.quiet import keras
+
+    kernels = sum(int(np.prod(weight.shape)) for weight in layer.weights if len(weight.shape) > 1)
+    back = isinstance(layer, keras.layers.Conv2DTranspose)
+    places = layer.input.shape[1:-1] if back else layer.output.shape[1:-1]
+    return kernels * int(np.prod(places))
 
 
 def row(gpus: int, batch: int, epochs: int, network: Network, core_seconds: float, assumed: Assumed) -> Row:

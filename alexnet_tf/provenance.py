@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -62,6 +63,9 @@ def hardware() -> str:
 
 def peak_memory() -> int | None:
     """The most memory that this process has held so far, in MiB; None where the system does not say."""
+    status = Path("/proc/self/status")
+    if status.exists() and (found := re.search(r"^VmHWM:\s*(\d+) kB", status.read_text(), re.M)):
+        return round(int(found[1]) / 2**10)  # what getrusage tells here may be what the parent process has held
     try:
         import resource
     except ImportError:

@@ -2,11 +2,16 @@
 
 import io
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 from alexnet_tf import bench, costs, runs
+from alexnet_tf.bench import __main__ as line
+from alexnet_tf.bench import memory, servers, steps
+from alexnet_tf.errors import LabError
 from alexnet_tf.recipes import RECIPES
 
 
@@ -21,29 +26,60 @@ def test_sides_take_turns_after_a_warm_up():
     assert bench.summary(seconds["b"] / seconds["a"]) == {"median": 3.0, "low": 3.0, "high": 3.0, "n": 2}
 
 
-def test_every_augmentation_has_a_cost():
-    from alexnet_tf.recipe import AUGMENTATIONS
+def test_small_costs_keep_their_digits():
+    assert bench.summary(np.array([1.23456789e-6] * 3))["median"] == 1.23457e-6
 
-    costs = bench.augmentations(rounds=1, images=64, size=16)["costs"]
-    assert {name.split("/")[-1] for name in costs} >= set(AUGMENTATIONS)
-    assert costs["augment/16px/none"]["median"] > 0
+
+def test_a_turn_is_as_many_times_as_fit(monkeypatch):
+    clock = iter(range(0, 1000, 4))  # two times take four seconds
+    monkeypatch.setattr(bench.time, "perf_counter", lambda: next(clock))
+    times = []
+    measure = bench.in_turns_of(10.0, times.append)
+    assert times == [1, 2]
+    assert measure() == pytest.approx(4 / 5)
+    assert times == [1, 2, 5]
+
+
+def test_a_turn_has_some_at_least_and_what_happens_before_it_is_not_timed():
+    done = []
+    measure = bench.in_turns_of(1e-9, done.append, lambda: done.append("before"), least=3)
+    assert measure() < 1
+    assert done == ["before", 1, "before", 2, "before", 3]
 
 
 def test_a_worker_trains_an_epoch_for_each_line(monkeypatch, capsys):
     monkeypatch.setattr("sys.stdin", io.StringIO("go\ngo\n"))
-    bench.serve_epochs("int305-cnn")
-    assert [float(line) > 0 for line in capsys.readouterr().out.split()] == [True, True]
+    monkeypatch.setattr("sys.argv", ["servers", "paintbox-epochs", "int305-cnn", "{}"])
+    servers.main()
+    assert [float(said) > 0 for said in capsys.readouterr().out.split()] == [True, True]
 
 
-def test_decoding_is_measured_both_ways():
-    found = bench.decoding(rounds=1, images=32)
-    assert found["ratios"]["decode/500x375/vs-whole"]["median"] > 0
-    assert {"decode/500x375/fused", "decode/500x375/whole", "input/imagenet-2012"} == set(found["costs"])
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("fixed", "int305-cn", "{}"), "There is no recipe 'int305-cn': did you mean 'int305-cnn'"),
+        (("fixd", "int305-cnn", "{}"), "There is no kind of measurement 'fixd': did you mean 'fixed'"),
+        (("fixed", "int305-cnn", "{"), "JSONDecodeError"),
+    ],
+    ids=["recipe", "kind", "options"],
+)
+def test_a_worker_that_dies_says_why(words, told):
+    with pytest.raises(LabError, match=told):
+        bench.once(bench.Worker("servers", *words))
+
+
+def test_a_worker_that_is_killed_is_told():
+    worker = bench.server("product", "float32", size=4, turn=0.001)
+    worker.process.kill()
+    worker.process.wait()
+    with pytest.raises(LabError, match=r"product float32.* ended with status"):
+        bench.by_workers({"one": worker}, rounds=1)
+    assert worker.errors.closed
 
 
 def test_steps_and_memory_are_measured_in_their_own_process():
-    assert bench.steps(rounds=2, recipes=["int305-cnn"])["costs"]["step/int305-cnn"]["n"] == 2
-    assert bench.memory(recipes=["int305-cnn"])["costs"]["memory/int305-cnn"]["median"] > 100
+    assert steps.steps(rounds=2, recipes=["int305-cnn"])["costs"]["step/int305-cnn"]["n"] == 2
+    assert memory.memory(recipes=["int305-cnn"])["costs"]["memory/int305-cnn"]["median"] > 100
 
 
 def test_the_memory_of_every_recipe_was_measured():
@@ -65,15 +101,81 @@ def test_the_memory_that_is_stated_is_not_below_what_trainings_held():
 
 def test_parts_are_kept_beside_each_other(tmp_path):
     entry = bench.summary(np.array([1.0, 2.0, 9.0]))
-    bench.save(tmp_path, "augmentations", {"costs": {"x": entry}})
-    bench.save(tmp_path, "backends", {"ratios": {"r": entry}, "costs": {"y": entry}})
+    line.save(tmp_path, "augmentations", {"costs": {"x": entry}})
+    line.save(tmp_path, "training", {"ratios": {"r": entry}, "costs": {"y": entry}, "versions": {"torch": "2.9"}})
     assert set(json.loads((tmp_path / "costs.json").read_text())) == {"x", "y"}
-    assert json.loads((tmp_path / "ratios.json").read_text())["r"]["median"] == 2.0
-    assert json.loads((tmp_path / "conditions.json").read_text())["backends"]["hardware"]
+    assert json.loads((tmp_path / "ratios.json").read_text())["r"] == {"median": 2.0, "low": 1.5, "high": 5.5, "n": 3}
+    conditions = json.loads((tmp_path / "conditions.json").read_text())
+    assert conditions["augmentations"]["hardware"]
+    assert conditions["training"]["versions"]["torch"] == "2.9"
+    assert not (tmp_path / "versions.json").exists()
 
 
-def test_an_unknown_part_is_told(monkeypatch, capsys):
-    monkeypatch.setattr("sys.argv", ["bench", "speed"])
-    with pytest.raises(SystemExit, match="2"):
-        bench.main()
-    assert "there is no part 'speed'" in capsys.readouterr().err
+@pytest.fixture
+def part(monkeypatch, tmp_path):
+    """A part that measures nothing, in an empty house; what it was told."""
+    told = {}
+    entry = bench.summary(np.array([2.0]))
+    monkeypatch.setattr(runs, "home", lambda: tmp_path)
+    monkeypatch.setattr(line, "PARTS", {"one": lambda **own: told.update(own) or {"ratios": {"r/x": entry}}})
+    return told
+
+
+def run(monkeypatch, *words):
+    """The exit status."""
+    monkeypatch.setattr(sys, "argv", ["bench", *words])
+    with pytest.raises(SystemExit) as ended:
+        line.main()
+    return ended.value.code
+
+
+def test_parts_are_run_told_and_written_down(part, monkeypatch, tmp_path, capsys):
+    assert run(monkeypatch, "--rounds", "2", "--recipes", "int305-cnn") == 0
+    assert part == {"rounds": 2, "recipes": ["int305-cnn"]}
+    assert "r/x" in capsys.readouterr().out
+    assert "| one | " in (tmp_path / "reports" / "bench" / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["speed"], "there is no part 'speed'"),
+        (["--rounds", "0"], "--rounds must be 1 or more; received 0"),
+        (["--recipes", "int305-cn"], "There is no recipe 'int305-cn': did you mean"),
+    ],
+)
+def test_a_wrong_command_line_is_told_before_anything_is_measured(part, monkeypatch, capsys, words, told):
+    assert run(monkeypatch, *words) == 2
+    assert told in capsys.readouterr().err
+    assert not part
+
+
+def test_a_part_that_fails_is_one_sentence_and_spoils_no_other(part, monkeypatch, capsys):
+    def fail(**_):
+        raise LabError("Measuring (it) failed: killed.")
+
+    monkeypatch.setattr(line, "PARTS", {"bad": fail, **line.PARTS})
+    assert run(monkeypatch, "--rounds", "1") == 1
+    assert capsys.readouterr().err == "alexnet_tf.bench bad: Measuring (it) failed: killed.\n"
+    assert part["rounds"] == 1
+
+
+def test_the_peak_of_a_process_is_not_its_parents():
+    child = "from alexnet_tf import provenance; print(provenance.peak_memory())"
+    parent = (
+        f"import numpy, subprocess, sys; x = numpy.ones(5 * 10**7); subprocess.run([sys.executable, '-c', {child!r}])"
+    )
+    done = subprocess.run([sys.executable, "-c", parent], capture_output=True, text=True, check=True)
+    assert 1 < int(done.stdout) < 300
+
+
+@pytest.mark.parametrize("name", [name for name, recipe in RECIPES.items() if recipe.pretrained])
+def test_the_memory_of_a_recipe_that_starts_from_another_can_be_measured(name, monkeypatch):
+    """It needs no trained trunk, nor so many images as the recipe asks for."""
+    changed = RECIPES[name].change({**memory.FREE, "epochs": 1})
+    assert changed.pretrained is None
+    asked = []
+    monkeypatch.setattr("alexnet_tf.training.train", lambda *words, store: asked.append(words))
+    monkeypatch.setattr("alexnet_tf.datasets.LOADERS", {})
+    assert memory.peak(name)() > 0
+    assert asked == [(name, "paper", 0, {**memory.FREE, "epochs": 1})]

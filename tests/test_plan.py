@@ -12,8 +12,9 @@ from alexnet_tf.errors import LabError
 RECIPE = recipes.get("imagenet-2012")
 COSTS = {"input": 4000.0, "step": 20_000.0, "memory": 3000.0}
 # The paper's layers: places of the output, and weights of the kernels (two groups in conv2, conv4 and conv5).
+FIRST = 55**2 * 11 * 11 * 3 * 96
 PRODUCTS = (
-    55**2 * 11 * 11 * 3 * 96 + 27**2 * 5 * 5 * 48 * 256 + 13**2 * 9 * (256 * 384 + 192 * 384 + 192 * 256)
+    FIRST + 27**2 * 5 * 5 * 48 * 256 + 13**2 * 9 * (256 * 384 + 192 * 384 + 192 * 256)
     + 9216 * 4096 + 4096 * 4096 + 4096 * 1000
 )  # fmt: skip
 
@@ -25,7 +26,7 @@ def network():
 
 def test_the_network_is_counted_and_not_typed(network):
     assert network.parameters == RECIPE.parameters
-    assert network.flop == 6 * PRODUCTS
+    assert network.flop == 6 * PRODUCTS - 2 * FIRST  # nobody asks for the gradient of an image
     assert network.activations > 55**2 * 96 + 27**2 * 256
 
 

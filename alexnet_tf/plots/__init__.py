@@ -9,9 +9,11 @@ from alexnet_tf.plots.grid import knobs, worth
 from alexnet_tf.plots.images import diagram, heat, images
 from alexnet_tf.plots.matrices import beside, confusion, shares
 from alexnet_tf.plots.points import plane, reliability, thresholds, trials
+from alexnet_tf.plots.speed import Roof, powers, rates, roofline
 
 __all__ = [
     "Figure",
+    "Roof",
     "against_time",
     "beside",
     "confusion",
@@ -26,7 +28,10 @@ __all__ = [
     "pairs",
     "plane",
     "plt",
+    "powers",
+    "rates",
     "reliability",
+    "roofline",
     "scorecard",
     "shares",
     "thresholds",

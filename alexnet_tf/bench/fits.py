@@ -1,0 +1,132 @@
+"""Trainings to be timed: compiled as `fitting` compiles, on one batch again and again or on a real stream.
+
+Each function prepares a recipe and returns a measurement.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from alexnet_tf import fitting, models, recipes
+from alexnet_tf.bench import TURN, drawn, in_turns_of, inputs, timed
+from alexnet_tf.models import transfer
+from alexnet_tf.optimizers import make_optimizer
+from alexnet_tf.quiet import keras
+from alexnet_tf.recipe import Recipe
+from alexnet_tf.splits import Split
+
+Measure = Callable[[], float]
+
+
+def chosen(name: str, changes: Mapping[str, Any] | None = None) -> tuple[Recipe, int]:
+    """A recipe at its paper settings but for some changes, and how many classes its network tells apart."""
+    recipe = recipes.get(name).change(changes or {})
+    return recipe, models.ARCHITECTURES[recipe.model].classes
+
+
+def compiled(recipe: Recipe, classes: int) -> keras.Sequential:
+    """The network as `fitting.fit` compiles it."""
+    model = models.build(recipe.model, recipe.image_size, classes, recipe.precision, 0, **recipe.options)
+    if recipe.frozen:
+        transfer.freeze(model, recipe.frozen)
+    metrics = [] if recipe.loss == "rebuilding" else ["accuracy"]
+    optimizer = make_optimizer(recipe, 10_000)
+    model.compile(optimizer=optimizer, loss=fitting.make_loss(recipe), weighted_metrics=metrics)
+    return model
+
+
+def as_written(recipe: Recipe, classes: int) -> keras.Sequential:
+    """The network as the source's code has it: stock optimizer, softmax in the last layer, nothing but defaults."""
+    network = models.ARCHITECTURES[recipe.model]
+    *stack, _ = network.layers(classes, **recipe.options)
+    last = keras.layers.Dense(classes, activation="softmax")
+    model = keras.Sequential([keras.Input((recipe.image_size, recipe.image_size, 3)), *stack, last])
+    stock = {
+        "sgd": lambda: keras.optimizers.SGD(recipe.learning_rate, momentum=recipe.momentum),
+        "adam": lambda: keras.optimizers.Adam(recipe.learning_rate, beta_1=recipe.momentum),
+    }
+    model.compile(optimizer=stock[recipe.optimizer](), loss="categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def batch_of(recipe: Recipe, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """A batch of noise with labels."""
+    shape = (recipe.batch_size, recipe.image_size, recipe.image_size, 3)
+    images = np.random.default_rng(0).normal(size=shape).astype("float32")
+    return images, np.eye(classes, dtype="float32")[np.arange(recipe.batch_size) % classes]
+
+
+def _fit_in_turns(model: keras.Sequential, stream: Any, turn: float, least: int) -> Measure:
+    """Seconds of a step of `model.fit`, of which a turn has some at least."""
+
+    def fit(steps: int) -> None:
+        model.fit(stream, steps_per_epoch=steps, verbose=0, shuffle=False)
+
+    return in_turns_of(turn, fit, least=least)
+
+
+def fixed(
+    name: str, changes: Mapping[str, Any] | None = None, written: bool = False, turn: float = TURN, least: int = 1
+) -> Measure:
+    """Seconds an image of `model.fit` on one batch in memory, again and again."""
+    import tensorflow as tf
+
+    recipe, classes = chosen(name, changes)
+    model = (as_written if written else compiled)(recipe, classes)
+    batches = tf.data.Dataset.from_tensors(batch_of(recipe, classes)).repeat()
+    measure = _fit_in_turns(model, batches, turn, least)
+    return lambda: measure() / recipe.batch_size
+
+
+def stream_of(recipe: Recipe, classes: int, train: Split) -> Any:
+    """The stream that a training on these images has, all its augmentations included; batches are whole."""
+    preprocess = fitting.make_preprocess(recipe)
+    return fitting.streams.training_stream(train, classes, preprocess, recipe.batch_size, 0, recipe.augment, True)
+
+
+def piped(
+    name: str, folder: str, changes: Mapping[str, Any] | None = None, images: int = 4096, turn: float = TURN
+) -> Measure:
+    """Seconds an image of `model.fit` on the recipe's own stream, from images of its dataset's kind."""
+    recipe, classes = chosen(name, changes)
+    train = drawn.splits(recipe.dataset, classes, images, 1, Path(folder)).train
+    measure = _fit_in_turns(compiled(recipe, classes), stream_of(recipe, classes, train), turn, inputs.LEAST)
+    return lambda: measure() / recipe.batch_size
+
+
+def epoch(name: str, folder: str, changes: Mapping[str, Any] | None = None, images: int = 2048) -> Measure:
+    """Seconds of an epoch over so many images, which are of the recipe's own size."""
+    recipe, classes = chosen(name, changes)
+    train = drawn.splits(recipe.dataset, classes, images, 1, Path(folder)).train
+    model, stream = compiled(recipe, classes), stream_of(recipe, classes, train)
+    return timed(lambda: model.fit(stream, steps_per_epoch=images // recipe.batch_size, verbose=0, shuffle=False))
+
+
+def paintbox_epochs(name: str) -> Measure:
+    """Seconds of an epoch on the 4,000 paintbox images in batches of 128, on any backend."""
+    from alexnet_tf import datasets
+
+    recipe, _ = chosen(name, {"dataset": "paintbox", "batch_size": 128})
+    splits = datasets.load(recipe.dataset)
+    model, stream = compiled(recipe, splits.classes), stream_of(recipe, splits.classes, splits.train)
+    steps = len(splits.train) // recipe.batch_size
+    return timed(lambda: model.fit(stream, steps_per_epoch=steps, verbose=0, shuffle=False))
+
+
+def core_seconds(name: str) -> Measure:
+    """Core-seconds an image of a step on one batch of noise: what all cores together are busy."""
+    recipe, classes = chosen(name)
+    model = compiled(recipe, classes)
+    images, labels = batch_of(recipe, classes)
+
+    def measure() -> float:
+        began = time.process_time()
+        model.train_on_batch(images, labels)
+        return (time.process_time() - began) / recipe.batch_size
+
+    return measure

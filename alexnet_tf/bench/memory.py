@@ -1,0 +1,63 @@
+"""The most memory that a training holds: of each recipe, as its source has it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from alexnet_tf.bench import drawn, once, server, summary
+from alexnet_tf.recipes import RECIPES
+
+BATCHES = 4  # of an epoch whose memory is measured
+# How often a set that is held takes its size: reading CIFAR-10 left 3.3 times as much (834 MiB became 1,442), and the
+# streams have the images once more, as a tensor. Of the same images in four orientations it is as often.
+COPIES = 4.3
+# What a recipe starts from need not be there, and it takes all drawn images once: what is held stays the same.
+FREE = {"pretrained": None, "taken": None, "train_images": None, "passes": 1}
+
+
+def peak(name: str, batches: int = BATCHES, changes: Mapping[str, Any] | None = None) -> Callable[[], float]:
+    """Peak MiB of this process when it trains a recipe for an epoch of some batches, as a run with all that belongs
+    to it, and what holding the whole set would add.
+
+    The streams keep batches ready, each epoch saves the state, and the end writes the network for use: each may be
+    what takes most.
+    """
+    from alexnet_tf import datasets, models, provenance, recipes, training
+
+    own = dict(changes or {})
+    recipe = recipes.get(name).change(own)
+    classes, held = models.ARCHITECTURES[recipe.model].classes, drawn.HELD.get(recipe.dataset, (0,))[0]
+
+    def measure() -> float:
+        with tempfile.TemporaryDirectory() as folder:
+            splits = drawn.splits(recipe.dataset, classes, batches * recipe.batch_size, 500, Path(folder))
+            datasets.LOADERS[recipe.dataset] = lambda: splits
+            short = {**FREE, **own, "epochs": min(1, recipe.epochs)}
+            training.train(name, "paper", 0, short, store=Path(folder) / "runs")
+        return round((provenance.peak_memory() or 0) + COPIES * held / 2**20)
+
+    return measure
+
+
+def memory(rounds: int = 1, recipes: Sequence[str] | None = None) -> dict[str, Any]:
+    """Peak MiB of a process that trains each recipe at its paper settings; see `peak`.
+
+    A whole training may hold more, as its memory scatters: where a committed run did, its peak counts.
+    """
+    del rounds  # a peak is the same each time
+    found = {name: max(once(server("peak", name)), _held(name)) for name in recipes or RECIPES}
+    return {"costs": {f"memory/{name}": summary(np.array([most])) for name, most in found.items()}}
+
+
+def _held(name: str) -> int:
+    """The most that a committed run of a recipe as its source has it held; 0 where none tells."""
+    from alexnet_tf import runs
+
+    ours = [run.record for run in runs.listing(runs.store_for("paper")) if run.finished and run.recipe == name]
+    whole = [record for record in ours if record["budget"] == "paper" and not record["overrides"]]
+    return max((record["provenance"].get("peak_mib") or 0 for record in whole), default=0)
