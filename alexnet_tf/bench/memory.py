@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,12 @@ BATCHES = 4  # of an epoch whose memory is measured
 COPIES = 4.3
 # What a recipe starts from need not be there, and it takes all drawn images once: what is held stays the same.
 FREE = {"pretrained": None, "taken": None, "train_images": None, "passes": 1}
+# Trainings that differ only in these and in augmentation hold as much as each other, and are measured once.
+INDIFFERENT = {
+    *FREE,
+    *("epochs", "learning_rate", "momentum", "epsilon", "l2", "l1", "weight_decay", "decay", "plateau", "steps"),
+    *("schedule", "warmup", "label_smoothing", "keep"),
+}
 
 
 def peak(name: str, batches: int = BATCHES, changes: Mapping[str, Any] | None = None) -> Callable[[], float]:
@@ -50,8 +57,20 @@ def memory(rounds: int = 1, recipes: Sequence[str] | None = None) -> dict[str, A
     A whole training may hold more, as its memory scatters: where a committed run did, its peak counts.
     """
     del rounds  # a peak is the same each time
-    found = {name: max(once(server("peak", name)), _held(name)) for name in recipes or RECIPES}
+    peaks: dict[str, float] = {}
+    found = {}
+    for name in recipes or RECIPES:
+        kind = _kind(name)
+        if kind not in peaks:
+            peaks[kind] = once(server("peak", name))
+        found[name] = max(peaks[kind], _held(name))
     return {"costs": {f"memory/{name}": summary(np.array([most])) for name, most in found.items()}}
+
+
+def _kind(name: str) -> str:
+    """What a recipe's memory depends on."""
+    fields = RECIPES[name].fields().items()
+    return json.dumps([item for item in fields if item[0] not in INDIFFERENT and not item[0].startswith("augment.")])
 
 
 def _held(name: str) -> int:
