@@ -82,6 +82,7 @@ def test_memory_over_epochs_is_against_the_first_few(answers):
     assert entry["median"] == pytest.approx(np.mean([106, 107]) / 105, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_training_on_a_stream_is_measured_in_processes_beside_training_on_a_batch():
     found = inputs.inputs(rounds=1, recipes=["int305-cnn"], images=64, turn=0.001, changes=SMALL)
     assert {name.rpartition("/")[2] for name in found["costs"]} == {"fixed", "piped", "stream"}

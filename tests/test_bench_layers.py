@@ -26,6 +26,7 @@ def test_bytes_by_hand():
     assert layers.counted(fits.compiled(half, classes), 2)["pool1"]["bytes"] == 2 * 3 * (first + pooled)
 
 
+@pytest.mark.slow
 def test_every_layer_is_timed_in_both_precisions():
     found = layers.layers(rounds=1, recipes=["int305-cnn"], turn=0.001, size=16, numbers=256)["layers"]
     assert set(found) == {"int305-cnn/float32", "int305-cnn/bfloat16"}

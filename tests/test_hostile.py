@@ -150,7 +150,9 @@ def test_a_folder_or_class_named_like_html_is_only_a_name_in_a_fine_tunings_page
     for size, run in zip((10, 20, 40, 40), [*head, whole], strict=True):
         run.record["class_names"] = [name, "other"]
         run.record["images"]["train"] = size
-    finetune._report(finetune.Tuned(tmp_path, head, whole), f"/photos/{name}", "a network")
+    finetune._report(
+        finetune.Tuned(tmp_path, head, whole), f"/photos/{name}", "a network", whole.outputs["test_labels"]
+    )
     page = rendered(tmp_path, nbformat.v4.new_markdown_cell((tmp_path / "report.md").read_text()))
     assert not re.search("<img [^>]*onerror", page)
     assert 'javascript:alert(1)"' not in page
