@@ -63,8 +63,9 @@ TRAINS = {
     "04_paper_claims": ("paper-*", "grid-base", "grid-dropout-0"),
     "07_todays_recipe": ("today-cifar", "today-flowers", "ladder-1", "ladder-3", "ladder-8"),
     "09_few_labels": (
-        *("few-turned", "few-rebuilt", "few-*-10", "few-scratch-10", "grid-base"),
-        *("few-flowers-scratch-20", "few-flowers-labels-20", "few-flowers-labels-100*"),
+        *("few-turned", "few-rebuilt", "few-*-10", "grid-base"),
+        *("few-flowers-scratch-20", "few-flowers-labels-20"),
+        *("few-flowers-labels-100", "few-flowers-labels-100-frozen-conv5"),
     ),
     "06_trust": (
         *("cifar10-bn64", "cifar10-simple", "int305-cnn", "zeng-aug"),
