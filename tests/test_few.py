@@ -99,7 +99,7 @@ def test_a_run_that_rebuilds_keeps_pictures_and_claims_no_accuracy(own_cache, tm
     for words, told in (
         (["compare", "few-rebuilt", "few-rebuilt"], "it has no accuracy"),
         (["release", "few-rebuilt", "painter"], "it has no accuracy"),
-        (["export", "few-rebuilt", "--to", str(tmp_path / "x")], "it has no accuracy"),
+        (["export", "few-rebuilt", "--formats", "litert", "--to", str(tmp_path / "x")], "it has no accuracy"),
         (["predict", str(picture), "--model", "few-rebuilt"], "rebuilds images and names no class"),
     ):
         assert main(words) == 1
