@@ -37,6 +37,7 @@ RATIOS = {
     "growth/cifar10-bn64/images": entry(1.0),
     "growth/cifar10-bn64/memory": entry(0.2, n=1),
     "epoch/int305-cnn/tensorflow-vs-jax": entry(3.0),
+    "race/sprint-b/sooner": entry(16.0, n=3),
 }
 COSTS = {
     **{f"predict/{name}/batch-{count}": entry(1000 / count) for name in ("a", "b") for count in (1, 16)},
@@ -47,6 +48,7 @@ COSTS = {
     "startup/NumPy": entry(0.1),
     "augment/64px/flip": entry(3.0),
     "held/today-cifar": entry(700.0),
+    "race/sprint-b": entry(20.5, n=3),
 }
 SPENT = {"reports": {"01_x": {"loading": 1.0, "all": 2.0}}, "tests": {"test_b": 4.0, "test_a": 3.5}}
 CONDITIONS = {"training": {"date": "2026-01-02", "hardware": "two cores", "versions": {"keras": "3"}, "commit": None}}
@@ -85,7 +87,7 @@ def test_the_page_has_every_part(measured):
 def test_an_empty_folder_is_a_page_that_says_so(tmp_path):
     page.write(tmp_path)
     text = (tmp_path / "README.md").read_text()
-    assert text.count("Not measured yet: `python -m alexnet_tf.bench ") == 6
+    assert text.count("Not measured yet: `python -m alexnet_tf.bench ") == 7
     assert list(tmp_path.iterdir()) == [tmp_path / "README.md"]
 
 

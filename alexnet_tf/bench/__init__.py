@@ -2,7 +2,7 @@
 
 ``make bench`` runs every part and writes `reports/bench/`: `ratios.json` (name -> median, low, high,
 n), `costs.json` (likewise: microseconds an image; MiB of `memory`, `held` and `growth/…/memory`; seconds of
-other `growth` and of `startup`), `layers.json`, `spent.json`, `conditions.json` (what each part was
+other `growth`, of `race` and of `startup`), `layers.json`, `spent.json`, `conditions.json` (what each part was
 measured on, and when) and `README.md` with its pictures.
 Let nothing else run beside it.
 """
@@ -32,10 +32,15 @@ PEER = "ALEXNET_PEER_PYTHON"  # the interpreter that has PyTorch, where that is 
 Summary = dict[str, float]
 
 
-def interleaved(sides: Mapping[str, Callable[[], float]], rounds: int = ROUNDS) -> dict[str, np.ndarray]:
-    """Seconds of each side over the rounds; all sides take turns, so that a slow minute hits them alike."""
-    for side in sides.values():
-        side()  # warm up
+def interleaved(
+    sides: Mapping[str, Callable[[], float]], rounds: int = ROUNDS, warm: bool = True
+) -> dict[str, np.ndarray]:
+    """Seconds of each side over the rounds; all sides take turns, so that a slow minute hits them alike.
+
+    A side that warms up by itself says so by `warm` being false.
+    """
+    for side in sides.values() if warm else ():
+        side()
     rows = [[side() for side in sides.values()] for _ in range(rounds)]
     return dict(zip(sides, np.array(rows).T, strict=True))
 
@@ -128,10 +133,10 @@ def server(kind: str, name: str, **options: Any) -> Worker:
     return Worker("servers", kind, name, json.dumps(options))
 
 
-def by_workers(workers: Mapping[str, Worker], rounds: int = ROUNDS) -> dict[str, np.ndarray]:
+def by_workers(workers: Mapping[str, Worker], rounds: int = ROUNDS, warm: bool = True) -> dict[str, np.ndarray]:
     """As `interleaved`, by processes, which end afterwards."""
     try:
-        return interleaved(workers, rounds)
+        return interleaved(workers, rounds, warm)
     finally:
         for worker in workers.values():
             worker.close()

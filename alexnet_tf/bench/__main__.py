@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from alexnet_tf import bench, recipes
-from alexnet_tf.bench import ROUNDS, growth, inputs, layers, memory, page, predictions, startup, steps
+from alexnet_tf.bench import ROUNDS, growth, inputs, layers, memory, page, predictions, races, startup, steps
 from alexnet_tf.errors import LabError
 
 
@@ -46,8 +46,9 @@ PARTS: dict[str, Callable[..., dict[str, Any]]] = {
     "decode": inputs.decoding,
     "steps": steps.steps,
     "memory": memory.memory,
+    "races": races.races,
 }
-FIXED = ("generators", "startup", "augmentations", "decode")  # these have no choice of recipes
+FIXED = ("generators", "races", "startup", "augmentations", "decode")  # these have no choice of recipes
 
 
 def save(folder: Path, part: str, results: Mapping[str, Any]) -> None:

@@ -5,6 +5,7 @@ Each function prepares a recipe and returns a measurement.
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,13 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from alexnet_tf import fitting, models, recipes
+from alexnet_tf import datasets, fitting, models, recipes
 from alexnet_tf.bench import TURN, drawn, in_turns_of, inputs, timed
-from alexnet_tf.models import transfer
+from alexnet_tf.errors import LabError
+from alexnet_tf.models import today, transfer
 from alexnet_tf.optimizers import make_optimizer
 from alexnet_tf.quiet import keras
 from alexnet_tf.recipe import Recipe
-from alexnet_tf.splits import Split
+from alexnet_tf.splits import Split, Splits
 
 Measure = Callable[[], float]
 
@@ -29,14 +31,13 @@ def chosen(name: str, changes: Mapping[str, Any] | None = None) -> tuple[Recipe,
     return recipe, models.ARCHITECTURES[recipe.model].classes
 
 
-def compiled(recipe: Recipe, classes: int) -> keras.Sequential:
-    """The network as `fitting.fit` compiles it."""
+def compiled(recipe: Recipe, classes: int, steps: int = 10_000) -> keras.Sequential:
+    """The network as `fitting.fit` compiles it, for a training of so many steps."""
     model = models.build(recipe.model, recipe.image_size, classes, recipe.precision, 0, **recipe.options)
     if recipe.frozen:
         transfer.freeze(model, recipe.frozen)
     metrics = [] if recipe.loss == "rebuilding" else ["accuracy"]
-    optimizer = make_optimizer(recipe, 10_000)
-    model.compile(optimizer=optimizer, loss=fitting.make_loss(recipe), weighted_metrics=metrics)
+    model.compile(optimizer=make_optimizer(recipe, steps), loss=fitting.make_loss(recipe), weighted_metrics=metrics)
     return model
 
 
@@ -109,7 +110,6 @@ def epoch(name: str, folder: str, changes: Mapping[str, Any] | None = None, imag
 
 def paintbox_epochs(name: str) -> Measure:
     """Seconds of an epoch on the 4,000 paintbox images in batches of 128, on any backend."""
-    from alexnet_tf import datasets
 
     recipe, _ = chosen(name, {"dataset": "paintbox", "batch_size": 128})
     splits = datasets.load(recipe.dataset)
@@ -129,4 +129,69 @@ def core_seconds(name: str) -> Measure:
         model.train_on_batch(images, labels)
         return (time.process_time() - began) / recipe.batch_size
 
+    return measure
+
+
+CHECKS = 5  # looks at the validation images in an epoch, where a training races
+
+
+class Clock(keras.callbacks.Callback):
+    """Counts the seconds of training, not of looking, and stops when the validation images are answered well."""
+
+    def __init__(self, goal: float, look: Callable[[], float]) -> None:
+        super().__init__()
+        self.goal, self.look = goal, look
+        self.seconds = self.accuracy = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Go."""
+        self.began = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Hold the clock, and look."""
+        self.seconds += time.perf_counter() - self.began
+        self.accuracy = self.look()
+        if self.accuracy >= self.goal:
+            self.model.stop_training = True
+
+
+def until(name: str, goal: float, changes: Mapping[str, Any] | None = None, splits: Splits | None = None) -> Measure:
+    """Seconds of training until the accuracy on held-out training images is at the goal; a new seed each time."""
+    recipe, _ = chosen(name, changes)
+    splits = splits or datasets.load(recipe.dataset, "honest")
+    assert splits.val is not None
+    preprocess = fitting.make_preprocess(recipe)
+    steps = fitting.steps_per_pass(len(splits.train), recipe.batch_size, recipe.drop_remainder)
+    model = compiled(recipe, splits.classes, steps * recipe.epochs)
+    model.optimizer.build(model.trainable_variables)
+    untouched = [np.array(variable) for variable in model.optimizer.variables]
+    looking = fitting.streams.evaluation_stream(splits.val, splits.classes, preprocess)
+    seeds = itertools.count()
+
+    def start(seed: int) -> Any:
+        """Everything as before the first step, and the images in an order of this seed's."""
+        new = models.build(recipe.model, recipe.image_size, splits.classes, recipe.precision, seed, **recipe.options)
+        model.set_weights(new.get_weights())
+        if recipe.whiten:
+            today.whiten(model, preprocess(splits.train.pixels[: fitting.LOOKED_AT]))
+        for variable, value in zip(model.optimizer.variables, untouched, strict=True):
+            variable.assign(value)
+        return fitting.streams.training_stream(
+            splits.train, splits.classes, preprocess, recipe.batch_size, seed, recipe.augment, recipe.drop_remainder
+        )
+
+    def look() -> float:
+        return model.evaluate(looking, verbose=0, return_dict=True)["accuracy"]
+
+    def measure() -> float:
+        clock = Clock(goal, look)
+        part = max(1, steps // CHECKS)
+        parts = -(-steps * recipe.epochs // part)
+        model.fit(start(next(seeds)), epochs=parts, steps_per_epoch=part, callbacks=[clock], shuffle=False, verbose=0)
+        if clock.accuracy < goal:
+            raise LabError(f"{name} ended at {clock.accuracy:.1%}: it has not reached {goal:.1%}.")
+        return clock.seconds
+
+    model.fit(start(0), steps_per_epoch=2, shuffle=False, verbose=0)  # traced and compiled before any race
+    look()
     return measure

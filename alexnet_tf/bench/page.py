@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from alexnet_tf import claims
 from alexnet_tf.bench import ROUNDS, inputs, steps
 from alexnet_tf.bench.figures import draw, exponents, roofs
+from alexnet_tf.bench.races import GOALS
 from alexnet_tf.files import read_object, write_atomically
 
 HEAD = """# Speed
@@ -46,6 +48,8 @@ TARGETS = (
     *(Target(f"input/{name}/vs-step", 3.0) for name in inputs.PIPED),
     Target(f"input/{inputs.FIVE}/vs-image-data-generator", 10.0),
     *(Target(f"input/{name}/memory-over-epochs", 1.05, at_most=True) for name in inputs.HOLDING),
+    Target("race/sprint-b/sooner", 15.0),
+    Target("race/sprint-c/sooner", 1.0),
 )
 # What the last word of a name says.
 MEANINGS = {
@@ -60,6 +64,7 @@ MEANINGS = {
     "vs-image-data-generator": "times the speed of ImageDataGenerator at its source's five augmentations",
     "memory-over-epochs": f"times the memory after epoch {inputs.SETTLED} that later epochs hold",
     "tensorflow-vs-jax": "times the speed of JAX that TensorFlow reaches over an epoch",
+    "sooner": "times sooner at its goal than source B's own recipe is at its source's",
     "vs-whole": "times the speed of decoding whole photographs that decoding their windows reaches",
 }
 
@@ -234,6 +239,22 @@ def growth(found: Found) -> Iterator[str]:
     yield "The power is of an epoch's seconds; of `memory`, of a training's MiB, its data included, against its batch."
 
 
+def races(found: Found) -> Iterator[str]:
+    """Seconds to an accuracy."""
+    yield from ("", "## Races")
+    if not (entries := found.under("costs", "race/")):
+        yield from missing("races")
+        return
+    yield ""
+    yield "Seconds of training until held-out training images are answered as well as a source says of its test images."
+    yield from _ratios(found, "race/")
+    rows = []
+    for name, entry in entries.items():
+        whose = GOALS[name.removeprefix("race/")]
+        rows.append([f"`{name}`", *spread(entry), f"{claims.reported(whose, 'paper'):.2%} (`{whose}`)"])
+    yield from table(["recipe", "seconds", "quartiles", "n", "until"], rows)
+
+
 def startup(found: Found) -> Iterator[str]:
     """Where seconds go besides."""
     yield from ("", "## Start-up, reports and tests")
@@ -270,7 +291,7 @@ def markdown(folder: Path) -> str:
     """The whole page."""
     found = read(folder)
     lines = [HEAD.rstrip(), *targets(found)]
-    for section in (training, layers, streams, predictions, growth, startup):
+    for section in (training, layers, streams, predictions, growth, races, startup):
         lines += section(found)
     if found.under("ratios", "epoch/", "decode/"):
         lines += ["", "## Backends and decoders", *_ratios(found, "epoch/", "decode/")]

@@ -23,6 +23,7 @@ KINDS: dict[str, Callable[..., Callable[[], float]]] = {
     "peak": memory.peak,
     "piped": fits.piped,
     "product": product,
+    "race": fits.until,
     "stream": inputs.stream,
 }
 

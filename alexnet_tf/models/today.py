@@ -60,7 +60,7 @@ def today_cifar(
         )
         if number in (2, 3):
             yield layers.MaxPooling2D(2, name=f"pool{number}")
-        yield layers.BatchNormalization(name=f"norm{number}")
+        yield layers.BatchNormalization(momentum=0.9, name=f"norm{number}")
         yield layers.Activation("gelu", name=f"act{number}")
     yield layers.GlobalMaxPooling2D(name="pool5")
     yield from hidden([dense_units, dense_units], "gelu", dropout, kernel_initializer="he_normal")

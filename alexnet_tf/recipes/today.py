@@ -90,6 +90,26 @@ TODAY_CIFAR = Recipe(
     },
 )
 
+# For races: half as wide, and no longer than it takes. First guesses.
+SPRINTS = tuple(
+    dataclasses.replace(
+        TODAY_CIFAR.change({"epochs": epochs, "learning_rate": 0.006, "batch_size": 128, "options.width": 0.5, **own}),
+        name=name,
+        title=f"Today's recipe made small, to be at source {source}'s accuracy soon",
+        parameters=463_978,
+        small_record=True,
+        budgets={
+            "paper": Budget(minutes=minutes),
+            "laptop": Budget(minutes=minutes),
+            "quick": Budget(minutes=0.2, changes={**TODAY_CIFAR.budgets["quick"].changes, "epochs": 3}),
+        },
+    )
+    for name, source, epochs, minutes, own in (
+        ("sprint-b", "B", 1, 0.5, {"augment": {"flip": 0.5}}),
+        ("sprint-c", "C", 3, 1.5, {"augment": {"crop": 2, "flip": 0.5}}),
+    )
+)
+
 # From source B's recipe to ours, one thing after the other, in short trainings. The rates on the way are first guesses.
 RUNGS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("source B's recipe", {}),
@@ -160,4 +180,4 @@ def _ladder() -> tuple[Recipe, ...]:
 
 
 LADDER = _ladder()
-RECIPES = (TODAY_FLOWERS, TODAY_CIFAR, *LADDER)
+RECIPES = (TODAY_FLOWERS, TODAY_CIFAR, *SPRINTS, *LADDER)
