@@ -109,6 +109,8 @@ def _start(model: keras.Sequential, run: Run, recipe: Recipe, train: Split, begu
         today.whiten(model, _prepared(train.take(np.arange(min(len(train), LOOKED_AT))), make_preprocess(recipe)))
     if recipe.pretrained == "imagenet" and not run.state.exists():
         transfer.from_imagenet(model)
+        learned = b"".join(weight.tobytes() for weight in model.get_layer("trunk").get_weights())
+        begun["provenance"]["started_from"] = {"sha256": hashlib.sha256(learned).hexdigest(), "layers": ["trunk"]}
     elif recipe.pretrained and not run.state.exists():
         name = recipe.pretrained.replace("{budget}", begun["budget"]).replace("{seed}", str(begun["seed"]))
         path = _trained_before(name, run)
@@ -121,11 +123,20 @@ def _start(model: keras.Sequential, run: Run, recipe: Recipe, train: Split, begu
 
 def _trained_before(name: str, run: Run) -> Path:
     """The weights that a name stands for: those of the run's own folder of runs, if they are there."""
+    if name.endswith(".keras") or name in predict.released():
+        return predict.find_model(name)[0]
     own = run.path.parents[2]
-    if not name.endswith(".keras") and own not in runs.stores():
+    earlier = None
+    if own not in runs.stores():
         with contextlib.suppress(LabError):
-            return predict.find_model(name, own)[0]
-    return predict.find_model(name)[0]
+            earlier = runs.find(name, own, having_weights=True)
+    earlier = earlier or runs.find(name, having_weights=True)
+    if changed := earlier.outdated():
+        raise LabError(
+            f"{earlier}, which {run} starts from, is of an older recipe ({'; '.join(changed)}): "
+            f"'{earlier.command} --fresh' trains it anew."
+        )
+    return predict.weights_of(earlier)
 
 
 def _schedules(recipe: Recipe) -> tuple[list[keras.callbacks.Callback], Any]:

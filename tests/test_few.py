@@ -1,5 +1,6 @@
 """Learning without labels, from few of them, and from other images."""
 
+import dataclasses
 import hashlib
 
 import numpy as np
@@ -162,8 +163,8 @@ def test_a_training_that_is_cut_in_a_pass_goes_on_there(tmp_path, monkeypatch):
         ("few-rebuilt", {"loss": "crossentropy"}, "go together"),
         ("few-scratch-10", {"taken": "conv5"}, "taken says what is taken of a network that pretrained names"),
         ("few-scratch-10", {"pretrained": "imagenet"}, "fit the model mobilenet alone"),
-        ("few-scratch-10", {"pretrained": "{x}"}, r"no model or recipe '\{x\}'"),
-        ("few-scratch-10", {"pretrained": "{"}, r"no model or recipe '\{'"),
+        ("few-scratch-10", {"pretrained": "{x}"}, r"no recipe or run '\{x\}'"),
+        ("few-scratch-10", {"pretrained": "{"}, r"no recipe or run '\{'"),
         ("few-scratch-10", {"whiten": True}, "whiten needs a conv1 of 24 kernels of 2 x 2"),
         ("cifar10-resnet18-untrained", {"whiten": True}, "whiten needs a conv1 of 24 kernels of 2 x 2"),
         ("few-scratch-10", {"drop_remainder": True, "batch_size": 999}, "A batch of 999 is larger than the 200"),
@@ -184,6 +185,18 @@ def test_a_trunk_is_looked_for_beside_the_run_first(own_cache, tmp_path):
         run = training.train("few-turned-tuned-10", "quick", 0, changes, store=store)
         digest = hashlib.sha256(trunk.weights.read_bytes()).hexdigest()
         assert run.record["provenance"]["started_from"]["sha256"] == digest
+
+
+def test_a_trunk_of_an_older_recipe_is_not_taken(own_cache, monkeypatch):
+    start = train_tiny(None, "few-scratch-10", passes=1, epochs=1)
+    today = dataclasses.replace(recipes.get("few-scratch-10"), momentum=0.5)
+    monkeypatch.setitem(recipes.RECIPES, today.name, today)
+    changes = {**TINY, "pretrained": "few-scratch-10", "taken": "conv5", "passes": 1, "epochs": 1}
+    told = (
+        rf"{start}, which .* starts from, is of an older recipe \(momentum was 0.9 and is now 0.5\): 'python.*--fresh'"
+    )
+    with pytest.raises(LabError, match=told):
+        training.train("few-turned-tuned-10", "quick", 0, changes)
 
 
 def test_a_trunk_comes_from_the_run_of_the_same_seed_and_nothing_else_does(own_cache):
@@ -235,3 +248,11 @@ def test_kerass_own_weights_go_into_the_trunk_or_are_told_to_be_missing(tmp_path
     monkeypatch.setattr(module.file_utils, "get_file", no_network)
     with pytest.raises(LabError, match="ImageNet weights are not here and can't be downloaded"):
         transfer.from_imagenet(network)
+
+
+@pytest.mark.slow
+def test_a_run_says_which_weights_of_kerass_it_started_from(tmp_path, monkeypatch):
+    monkeypatch.setattr(transfer, "from_imagenet", lambda network: None)
+    run = training.train("few-flowers-imagenet-5", "quick", 0, {"epochs": 1}, store=tmp_path)
+    started = run.record["provenance"]["started_from"]
+    assert (started["layers"], len(started["sha256"])) == (["trunk"], 64)
