@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alexnet_tf.layers import GroupedConv2D, LocalResponseNormalization, ResidualBlock
+from alexnet_tf.layers import BatchNormalization, GroupedConv2D, LocalResponseNormalization, ResidualBlock
 from alexnet_tf.quiet import keras
 
 CONSTANTS = [
@@ -152,3 +152,44 @@ def test_a_residual_block_is_its_equation(channels, strides):
     np.testing.assert_allclose(y, np.maximum(np.asarray(way) + np.asarray(around), 0), atol=1e-5)
     with pytest.raises(ValueError, match="received 0"):
         ResidualBlock(0)
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize("momentum", [0.99, 0.5])
+def test_fused_batch_normalization_is_kerass(policy, momentum):
+    import tensorflow as tf
+
+    rng = np.random.default_rng(0)
+    images = rng.normal(3, 2, (6, 5, 4, 8)).astype("float32")
+    weights = [rng.uniform(0.5, 2, 8) for _ in range(4)]
+    layers = [kind(momentum=momentum, dtype=policy) for kind in (BatchNormalization, keras.layers.BatchNormalization)]
+    found = []
+    for layer in layers:
+        layer.build(images.shape)
+        layer.set_weights(weights)
+        x = tf.constant(images)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x, training=True)
+            loss = tf.reduce_sum(tf.sin(tf.cast(y, "float32")))
+        gradients = tape.gradient(loss, [x, layer.gamma.value, layer.beta.value])
+        assert y.dtype == layer.compute_dtype
+        found.append([y, *gradients, layer.moving_mean, layer.moving_variance, layer(x, training=False)])
+    tolerance = 1e-4 if policy == "float32" else 0.05
+    for ours, kerass in zip(*found, strict=True):
+        np.testing.assert_allclose(np.array(ours, "float32"), np.array(kerass, "float32"), tolerance, tolerance)
+    assert np.abs(np.array(found[0][-2]) - weights[3]).max() > 0.005  # the averages have moved
+
+
+def test_batch_normalization_is_fused_only_where_it_may_be(monkeypatch):
+    monkeypatch.setattr(BatchNormalization, "_fused", lambda self, inputs: pytest.fail("fused"))
+    images = np.ones((2, 4, 4, 3), "float32")
+    layer = BatchNormalization()
+    layer(images, training=False)
+    with pytest.raises(pytest.fail.Exception):
+        layer(images, training=True)
+    layer.trainable = False
+    layer(images, training=True)
+    for other in BatchNormalization(axis=1), BatchNormalization(scale=False), BatchNormalization(synchronized=True):
+        other(images, training=True)
+    BatchNormalization()(np.ones((2, 3), "float32"), training=True)

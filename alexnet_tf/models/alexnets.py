@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from alexnet_tf.errors import UsageError, choose
-from alexnet_tf.layers import GroupedConv2D, LocalResponseNormalization
+from alexnet_tf.layers import BatchNormalization, GroupedConv2D, LocalResponseNormalization
 from alexnet_tf.models.parts import Layers, activate, hidden, layers, logits, torch_init
 from alexnet_tf.quiet import keras
 
@@ -43,14 +43,14 @@ def alexnet_lrn(
 def bn64(classes: int, width: float = 1.0, dense_units: int = 1024, dropout: float = 0.5) -> Layers:
     """Source B: batch normalization after each activation; conv4 and conv5 are 1 x 1."""
     yield layers.Conv2D(round(128 * width), 11, strides=4, activation="relu", name="conv1")
-    yield layers.BatchNormalization(name="norm1")
+    yield BatchNormalization(name="norm1")
     yield layers.MaxPooling2D(2, name="pool1")
     yield layers.Conv2D(round(256 * width), 5, padding="same", activation="relu", name="conv2")
-    yield layers.BatchNormalization(name="norm2")
+    yield BatchNormalization(name="norm2")
     yield layers.MaxPooling2D(3, name="pool2")
     for number, kernel in (3, 3), (4, 1), (5, 1):
         yield layers.Conv2D(round(256 * width), kernel, padding="same", activation="relu", name=f"conv{number}")
-        yield layers.BatchNormalization(name=f"norm{number}")
+        yield BatchNormalization(name=f"norm{number}")
     yield layers.MaxPooling2D(2, name="pool5")
     yield layers.Flatten(name="flatten")
     yield from hidden([dense_units, dense_units], "relu", dropout)
@@ -91,7 +91,7 @@ def lab3(
         kernel, stride, padding = {1: (11, 4, "valid"), 2: (5, 1, "same")}.get(number, (3, 1, "same"))
         yield layers.Conv2D(round(count * width), kernel, strides=stride, padding=padding, name=f"conv{number}", **init)
         if number <= 2 and norm == "batch":
-            yield layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"norm{number}")
+            yield BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"norm{number}")
         if number <= 2 and norm == "lrn":
             yield LocalResponseNormalization(depth_radius=2, bias=2.0, name=f"norm{number}")
         yield activate(activation, f"act{number}")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from alexnet_tf.errors import UsageError, choose
-from alexnet_tf.layers import GroupedConv2D, LocalResponseNormalization
+from alexnet_tf.layers import BatchNormalization, GroupedConv2D, LocalResponseNormalization
 from alexnet_tf.models.parts import Layers, activate, layers, logits
 from alexnet_tf.quiet import keras
 
@@ -21,8 +21,8 @@ NORMS: dict[str, tuple[Any, bool]] = {
     "none": (None, False),
     "lrn": (functools.partial(LocalResponseNormalization, depth_radius=2, bias=2.0), False),
     "lrn-a": (functools.partial(LocalResponseNormalization, depth_radius=5, bias=1.0), False),
-    "batch-before": (layers.BatchNormalization, True),
-    "batch-after": (layers.BatchNormalization, False),
+    "batch-before": (BatchNormalization, True),
+    "batch-after": (BatchNormalization, False),
 }
 INITS: dict[str, Callable[[], dict[str, Any]]] = {
     "he": lambda: {"kernel_initializer": "he_normal"},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from alexnet_tf.errors import choose
-from alexnet_tf.layers import LocalResponseNormalization, ResidualBlock
+from alexnet_tf.layers import BatchNormalization, LocalResponseNormalization, ResidualBlock
 from alexnet_tf.models.parts import Layers, hidden, layers, logits, torch_init
 from alexnet_tf.quiet import keras
 
@@ -25,7 +25,7 @@ def resnet18(classes: int) -> Layers:
     he = keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
     yield layers.ZeroPadding2D(3, name="pad1")
     yield layers.Conv2D(64, 7, strides=2, use_bias=False, kernel_initializer=he, name="conv1")
-    yield layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name="norm1")
+    yield BatchNormalization(momentum=0.9, epsilon=1e-5, name="norm1")
     yield layers.ReLU(name="act1")
     yield layers.ZeroPadding2D(1, name="pad2")  # after a ReLU zeros pad a maximum as well as minus infinity
     yield layers.MaxPooling2D(3, strides=2, name="pool1")

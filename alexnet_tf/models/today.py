@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alexnet_tf.errors import LabError
+from alexnet_tf.layers import BatchNormalization
 from alexnet_tf.models.parts import Layers, hidden, layers, logits
 from alexnet_tf.quiet import keras
 
@@ -27,7 +28,7 @@ def today_flowers(classes: int, width: float = 1.0, dense_units: int = 512, drop
             kernel_initializer="he_normal",
             name=f"conv{number}",
         )
-        yield layers.BatchNormalization(name=f"norm{number}")
+        yield BatchNormalization(name=f"norm{number}")
         yield layers.Activation("relu", name=f"act{number}")
         if number in (1, 2, 4):
             yield layers.MaxPooling2D(3, strides=2, padding="same", name=f"pool{number}")
@@ -60,7 +61,7 @@ def today_cifar(
         )
         if number in (2, 3):
             yield layers.MaxPooling2D(2, name=f"pool{number}")
-        yield layers.BatchNormalization(momentum=0.9, name=f"norm{number}")
+        yield BatchNormalization(momentum=0.9, name=f"norm{number}")
         yield layers.Activation("gelu", name=f"act{number}")
     yield layers.GlobalMaxPooling2D(name="pool5")
     yield from hidden([dense_units, dense_units], "gelu", dropout, kernel_initializer="he_normal")
