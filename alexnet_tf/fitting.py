@@ -103,10 +103,16 @@ def _prepared(split: Split, preprocess: Preprocess) -> Iterable[np.ndarray]:
     return (np.asarray(preprocess(split.image(place)[None]))[0] for place in range(len(split)))
 
 
+def whiten(model: keras.Sequential, recipe: Recipe, train: Split) -> None:
+    """Let the first convolution whiten patches of the training images, as the network sees them."""
+    few = train.take(np.arange(min(len(train), LOOKED_AT)))
+    today.whiten(model, _prepared(few, make_preprocess(recipe)))
+
+
 def _start(model: keras.Sequential, run: Run, recipe: Recipe, train: Split, begun: dict[str, Any]) -> None:
     """Start from the weights that the recipe asks for, unless the run has begun, and freeze what it freezes."""
     if recipe.whiten and not run.state.exists():
-        today.whiten(model, _prepared(train.take(np.arange(min(len(train), LOOKED_AT))), make_preprocess(recipe)))
+        whiten(model, recipe, train)
     if recipe.pretrained == "imagenet" and not run.state.exists():
         transfer.from_imagenet(model)
         learned = b"".join(weight.tobytes() for weight in model.get_layer("trunk").get_weights())

@@ -16,7 +16,7 @@ import numpy as np
 from alexnet_tf import datasets, fitting, models, recipes
 from alexnet_tf.bench import TURN, drawn, in_turns_of, inputs, timed
 from alexnet_tf.errors import LabError
-from alexnet_tf.models import today, transfer
+from alexnet_tf.models import transfer
 from alexnet_tf.optimizers import make_optimizer
 from alexnet_tf.quiet import keras
 from alexnet_tf.recipe import Recipe
@@ -110,7 +110,6 @@ def epoch(name: str, folder: str, changes: Mapping[str, Any] | None = None, imag
 
 def paintbox_epochs(name: str) -> Measure:
     """Seconds of an epoch on the 4,000 paintbox images in batches of 128, on any backend."""
-
     recipe, _ = chosen(name, {"dataset": "paintbox", "batch_size": 128})
     splits = datasets.load(recipe.dataset)
     model, stream = compiled(recipe, splits.classes), stream_of(recipe, splits.classes, splits.train)
@@ -173,7 +172,7 @@ def until(name: str, goal: float, changes: Mapping[str, Any] | None = None, spli
         new = models.build(recipe.model, recipe.image_size, splits.classes, recipe.precision, seed, **recipe.options)
         model.set_weights(new.get_weights())
         if recipe.whiten:
-            today.whiten(model, preprocess(splits.train.pixels[: fitting.LOOKED_AT]))
+            fitting.whiten(model, recipe, splits.train)
         for variable, value in zip(model.optimizer.variables, untouched, strict=True):
             variable.assign(value)
         return fitting.streams.training_stream(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from alexnet_tf import claims
@@ -14,10 +13,10 @@ GOALS = {FIRST: FIRST, "sprint-b": FIRST, "sprint-c": "lab-best"}
 MOST = 3  # races of each, which take minutes
 
 
-def races(rounds: int = ROUNDS, changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def races(rounds: int = ROUNDS) -> dict[str, Any]:
     """Source B's own recipe to its source's accuracy against ours to that of sources B and C, taking turns."""
     goals = {name: claims.reported(whose, "paper") for name, whose in GOALS.items()}
-    sides = {name: server("race", name, goal=goal, changes=changes or {}) for name, goal in goals.items()}
+    sides = {name: server("race", name, goal=goal) for name, goal in goals.items()}
     seconds = by_workers(sides, min(rounds, MOST), warm=False)
     return {
         "ratios": {f"race/{name}/sooner": summary(seconds[FIRST] / seconds[name]) for name in GOALS if name != FIRST},
