@@ -9,6 +9,8 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 # The oldest supported one, for test-oldest.
 OLDEST ?= $(shell for p in python3.11 python3.12; do "$$p" -c '' 2>/dev/null && { echo "$$p"; exit; }; done)
 PY := .venv/bin/python
+# Tests run in as many processes as there are cores, up to four (a process holds 2 GB).
+SHARED := -n auto --maxprocesses 4 --durations 10
 
 BUDGET ?= quick
 ONLY ?=
@@ -25,18 +27,17 @@ setup:  ## Create .venv and install the locked packages (the other targets do it
 reports: setup  ## Execute and render all notebooks into reports/BUDGET/ (BUDGET=, ONLY=, FRESH=1)
 	@"$(PY)" -m alexnet_tf reports --budget "$(BUDGET)" $(if $(ONLY),--only "$(ONLY)") $(if $(FRESH),--fresh)
 
-test: setup lint  ## Unit tests, notebook regression tests (side by side), lint, format and types
-	@$(MAKE) --no-print-directory -j2 unit nbval
+test: setup lint unit nbval  ## Unit tests, notebook regression tests, lint, format and types
 
 test-oldest:  ## Unit tests with the oldest versions that pyproject.toml allows, in .venv-oldest
 	@"$(or $(OLDEST),$(PYTHON))" alexnet_tf/bootstrap.py oldest
-	@.venv-oldest/bin/python -m pytest -m "not slow and not data" -W ignore::DeprecationWarning
+	@.venv-oldest/bin/python -m pytest $(SHARED) --dist worksteal -m "not slow and not data" -W ignore::DeprecationWarning
 
 unit: setup  ## Unit tests alone
-	@"$(PY)" -m pytest -m "not slow" --junitxml .cache/tests.xml
+	@"$(PY)" -m pytest $(SHARED) --dist worksteal -m "not slow" --junitxml .cache/tests.xml
 
 slow: setup  ## The tests that take minutes: twenty kills and their like
-	@"$(PY)" -m pytest -m slow
+	@"$(PY)" -m pytest $(SHARED) --dist worksteal -m slow
 
 lint: setup  ## Lint, format and type checks alone
 	@"$(PY)" -m ruff check .
@@ -44,7 +45,7 @@ lint: setup  ## Lint, format and type checks alone
 	@"$(PY)" -m mypy
 
 nbval: setup  ## Notebook regression tests alone: every kept output must come out again
-	@ALEXNET_HEADLESS=1 "$(PY)" -m pytest -c tests/nbval.ini --rootdir . notebooks
+	@ALEXNET_HEADLESS=1 "$(PY)" -m pytest $(SHARED) --dist loadscope -c tests/nbval.ini --rootdir . notebooks
 
 refresh: setup  ## Execute the notebooks and keep the outputs that nbval compares
 	@ALEXNET_HEADLESS=1 "$(PY)" tests/refresh_notebooks.py $(ONLY)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 PACKAGES = ("keras", "tensorflow", "jax", "torch", "numpy")
+CPUINFO = Path("/proc/cpuinfo")
 
 
 def versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
@@ -50,15 +51,28 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def _processor() -> dict[str, str]:
+    """What Linux says of the first core, by name; nothing elsewhere."""
+    first = CPUINFO.read_text().split("\n\n")[0].splitlines() if CPUINFO.exists() else []
+    pairs = (line.partition(":") for line in first)
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
 def hardware() -> str:
     """Accelerators, processor, cores and memory, in one line."""
-    model = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        names = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
-        model = names[0] if names else model
+    said = _processor()
+    model = said.get("model name") or platform.processor() or platform.machine()
+    if "cpu family" in said:  # a machine that is rented may not say more than the maker's name
+        model += f" (family {said['cpu family']})"
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30 if hasattr(os, "sysconf") else 0
     return ", ".join([*_accelerators(), model, f"{cores()} cores", f"{memory:.0f} GiB"])
+
+
+def slow_in_bfloat16() -> bool:
+    """Whether bfloat16 is computed here by a processor that is known to lack its instructions."""
+    said = _processor()
+    able = set(said.get("flags", said.get("Features", "")).split())
+    return bool(able) and not able & {"avx512_bf16", "amx_bf16", "bf16"} and not _accelerators()
 
 
 def peak_memory() -> int | None:

@@ -68,6 +68,9 @@ def train(
             return now  # another process finished it while this one loaded or waited
         devices.wait()  # nobody reads before the first has discarded
         begun = _begin(run, recipe, name, budget, seed, overrides or {}, protocol)
+        if recipe.precision == "mixed_bfloat16" and provenance.slow_in_bfloat16():
+            told = "This processor has no instructions for bfloat16 and computes it many times slower than float32"
+            _tell(f"{told}: '--set precision=float32' spares the wait.")
         splits = datasets.load(recipe.dataset, protocol, recipe.train_images, skip_damaged, recipe.fold)
         begun["provenance"]["dataset_fingerprint"] = splits.fingerprint()
         if splits.skipped:

@@ -57,7 +57,7 @@ def as_nobody():
         if os.geteuid() != 0:
             yield
             return
-        for parent in [folder, *folder.parents][:3]:  # pytest's own folders let nobody in
+        for parent in [folder, *folder.parents][:4]:  # pytest's own folders let nobody in
             parent.chmod(parent.stat().st_mode | 0o755)
         os.seteuid(65534)
         try:

@@ -1,6 +1,5 @@
-"""Photographs of users: a few in memory at a time, each with its own answer; and how fast the released network is."""
+"""Photographs of users: a few in memory at a time, each with its own answer."""
 
-import time
 import zipfile
 
 import numpy as np
@@ -66,17 +65,3 @@ def test_what_newer_versions_of_keras_ask_is_left_out_for_older_ones(tmp_path, n
     pictures = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype="uint8")
     one, other = (predict.confidences(predict.load(path), pictures) for path in (file, plain))
     np.testing.assert_array_equal(one, other)
-
-
-@pytest.mark.slow
-def test_the_released_network_classifies_hundreds_of_pictures_a_second(capsys):
-    """A floor that any machine clears, not a benchmark."""
-    model = predict.load(predict.released()["cifar10"])
-    pictures = np.random.default_rng(0).integers(0, 256, (2000, 32, 32, 3), dtype="uint8")
-    predict.confidences(model, pictures[:500])  # whatever is compiled at first
-    began = time.perf_counter()
-    assert predict.confidences(model, pictures).shape == (2000, 10)
-    speed = len(pictures) / (time.perf_counter() - began)
-    with capsys.disabled():
-        print(f"\n{speed:.0f} pictures of 32 pixels a second")
-    assert speed >= 200

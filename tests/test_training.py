@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from conftest import TINY, train_tiny
 
-from alexnet_tf import callbacks, datasets, evaluation, fitting, predict, recipes, runs, training
+from alexnet_tf import callbacks, datasets, evaluation, fitting, predict, provenance, recipes, runs, training
 from alexnet_tf.errors import LabError, UsageError
 from alexnet_tf.splits import Split, read_image
 
@@ -212,3 +212,33 @@ def test_odd_values_are_one_sentence(change):
 def test_an_unknown_option_of_the_network_is_told(tmp_path):
     with pytest.raises(UsageError, match="did you mean 'width'"):
         train_tiny(tmp_path, **{"options.widht": 0.5})
+
+
+SAYS = "model name\t: A maker's\ncpu family\t: 25\n{}\n\nmodel name\t: the second core\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "slow"),
+    [
+        ("flags\t\t: fpu avx2", True),
+        ("flags\t\t: avx512f avx512_bf16", False),
+        ("flags\t\t: amx_bf16 avx2", False),
+        ("Features\t: asimd bf16", False),
+        ("Features\t: asimd", True),
+        ("", False),  # nothing is known
+    ],
+)
+def test_processors_without_bfloat16_are_known(said, slow, tmp_path, monkeypatch):
+    monkeypatch.setattr(provenance, "CPUINFO", tmp_path / "cpuinfo")
+    assert not provenance.slow_in_bfloat16()  # not a Linux
+    provenance.CPUINFO.write_text(SAYS.format(said))
+    assert provenance.slow_in_bfloat16() == slow
+    assert "A maker's (family 25), " in provenance.hardware()
+
+
+@pytest.mark.parametrize(("precision", "told"), [("mixed_bfloat16", True), ("float32", False)])
+def test_who_computes_bfloat16_slowly_is_told(precision, told, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(provenance, "CPUINFO", tmp_path / "cpuinfo")
+    provenance.CPUINFO.write_text(SAYS.format("flags\t\t: avx2"))
+    train_tiny(tmp_path / "runs", epochs=1, precision=precision)
+    assert ("--set precision=float32" in capsys.readouterr().err) == told

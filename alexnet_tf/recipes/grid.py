@@ -31,7 +31,6 @@ BASE = Recipe(
     steps=(16, 0.1),
     # A whole-pixel shift by up to 2 of 32 pixels, of which the middle 28 remain: any window, as in 2012.
     augment={"crop": 2, "flip": 0.5},
-    precision="mixed_bfloat16",
     options={
         "activation": "relu",
         "norm": "lrn",
@@ -150,7 +149,7 @@ KNOBS: dict[str, tuple[Variant, ...]] = {
         ("one-dense", {"options.dense_layers": 1}, 937_162),
         ("four-dense", {"options.dense_layers": 4}, 3_566_794),
     ),
-    "precision": (("float32", {"precision": "float32"}, SAME),),
+    "precision": (("bfloat16", {"precision": "mixed_bfloat16"}, SAME),),
     "groups": (
         ("two-groups", {"options.groups": 2}, 2_163_914),
         ("half-tower", {"options.kernels": 0.5}, 1_874_602),
