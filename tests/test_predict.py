@@ -65,3 +65,11 @@ def test_what_newer_versions_of_keras_ask_is_left_out_for_older_ones(tmp_path, n
     pictures = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype="uint8")
     one, other = (predict.confidences(predict.load(path), pictures) for path in (file, plain))
     np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.slow
+def test_the_released_network_answers_thousands_of_pictures():
+    pictures = np.random.default_rng(0).integers(0, 256, (2000, 32, 32, 3), dtype="uint8")
+    answers = predict.confidences(predict.load(predict.released()["cifar10"]), pictures)
+    assert answers.shape == (2000, 10)
+    np.testing.assert_allclose(answers.sum(axis=1), 1, atol=1e-3)
