@@ -56,6 +56,7 @@ EXTRAS = {
 }
 # The recipes that a notebook trains at quick, where it does not name each of them.
 TRAINS = {
+    "01_flowers": ("flowers-lrn", "flowers-lrn", "flowers-lrn-decay"),
     "03_ablations": (
         *("lab-*", "grid-base", "grid-per-image", "grid-no-augment", "grid-batch-after", "grid-dropout-0"),
         *("grid-batch-after-dropout-0", "grid-images-*"),

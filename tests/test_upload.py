@@ -27,6 +27,17 @@ WITHOUT_TRAINING = ("00_building_blocks", "08_scorecard", "10_audit")
 NAMES = [
     name if name in WITHOUT_TRAINING else pytest.param(name, marks=pytest.mark.slow) for name in reports.notebooks()
 ]
+# Whether a training of seconds learns, make nbval sees; here each is one epoch of a hundred images at most.
+SHORTEN = """
+import dataclasses
+from alexnet_tf import recipes
+
+for name, recipe in recipes.RECIPES.items():
+    quick = recipe.at("quick")
+    fewer = {"train_images": min(quick.train_images or 100, 100), "epochs": min(quick.epochs, 1), "passes": 1}
+    budget = dataclasses.replace(recipe.budgets["quick"], changes={**recipe.budgets["quick"].changes, **fewer})
+    recipes.RECIPES[name] = dataclasses.replace(recipe, budgets={**recipe.budgets, "quick": budget})
+"""
 LOAD = "from alexnet_tf import datasets, doors\ndoors.PER_BATCH = 20\nprint(len(datasets.load('cifar10').train))"
 
 
@@ -37,7 +48,10 @@ def files(tmp_path_factory):
 
 
 def alone(file, folder, lacking="", cell="", **environment):
-    """Execute a copy of the file where this package is not installed; return what its cells print."""
+    """Execute a copy of the file, its trainings shortened, where this package is not installed.
+
+    Returns what its cells print.
+    """
     (folder / "home").mkdir(parents=True)
     (folder / "content").mkdir(exist_ok=True)
     (folder / "start").mkdir()
@@ -45,6 +59,8 @@ def alone(file, folder, lacking="", cell="", **environment):
         f"import sys\nfor name in {lacking.split()}: sys.modules[name] = None"
     )
     notebook = nbformat.read(file, as_version=4)
+    first = [item.id for item in notebook.cells].index("laboratory")
+    notebook.cells.insert(first + 1, nbformat.v4.new_code_cell(SHORTEN))
     if cell:
         notebook.cells.append(nbformat.v4.new_code_cell(cell))
     nbformat.write(notebook, folder / "content" / file.name)

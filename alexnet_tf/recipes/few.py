@@ -20,7 +20,14 @@ LABELS = {1: 500, 5: 2500, 10: 5000, 100: 50_000}  # percent of CIFAR-10, and im
 DRAWN = {1: 20, 5: 100, 10: 200, 100: 2000}  # of the paintbox
 PAINTER = 1.42  # times the FLOP of a classifier's image is a rebuilt one's, its way back included; a test counts
 
-QUICK = {"optimizer": "adam", "learning_rate": 0.001, "l2": 0.0, "options.dropout": 0.2, "batch_size": 32}
+QUICK = {
+    "optimizer": "adam",
+    "learning_rate": 0.001,
+    "l2": 0.0,
+    "options.width": grid.SLIM,
+    "options.dropout": 0.2,
+    "batch_size": 32,
+}
 
 A_CLASS = (5, 20, 100, 660)  # photographs of a kind of flower, on average: the classes keep their proportions
 PHOTOGRAPHS = {"laptop": 66_000, "paper": 264_000}  # seen in a training that begins with a trained trunk

@@ -13,6 +13,7 @@ from typing import Any
 from alexnet_tf.recipe import Budget, Recipe
 from alexnet_tf.recipes.quick import OBJECTS_QUICK
 
+SLIM = 0.5  # times as wide are quick trainings
 BASE = Recipe(
     name="grid-base",
     source="ours",
@@ -50,7 +51,15 @@ BASE = Recipe(
         "paper": Budget(minutes=15),
         "laptop": Budget(minutes=3, changes={"epochs": 8, "steps": [6, 0.1]}),
         "quick": Budget(
-            minutes=0.1, changes={**OBJECTS_QUICK, "epochs": 3, "batch_size": 32, "steps": None, "options.dropout": 0.2}
+            minutes=0.1,
+            changes={
+                **OBJECTS_QUICK,
+                "epochs": 3,
+                "batch_size": 32,
+                "steps": None,
+                "options.width": SLIM,
+                "options.dropout": 0.2,
+            },
         ),
     },
 )
@@ -214,6 +223,8 @@ def _variant(knob: str, name: str, changes: Mapping[str, Any], parameters: int) 
         fewer = {"quick": {**few, "steps": None}, "laptop": {"epochs": epochs, "steps": [until, factor]}}
         longer = BASE.epochs // BASE.at("laptop").epochs
         changes = {**changes, "epochs": longer * epochs, "steps": (longer * until, factor)}
+    if "options.width" in changes:
+        fewer = {"quick": {"options.width": SLIM * changes["options.width"]}}
     budgets = {}
     for size, budget in BASE.budgets.items():
         kept = {key: value for key, value in budget.changes.items() if key not in changes} | fewer.get(size, {})
