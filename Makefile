@@ -29,9 +29,10 @@ reports: setup  ## Execute and render all notebooks into reports/BUDGET/ (BUDGET
 
 test: setup lint unit nbval  ## Unit tests, notebook regression tests, lint, format and types
 
-test-oldest:  ## Unit tests with the oldest versions that pyproject.toml allows, in .venv-oldest
+test-oldest:  ## Unit tests, but for benchmarks and single files, with the oldest versions, in .venv-oldest
 	@"$(or $(OLDEST),$(PYTHON))" alexnet_tf/bootstrap.py oldest
-	@.venv-oldest/bin/python -m pytest $(SHARED) --dist worksteal -m "not slow and not data" -W ignore::DeprecationWarning
+	@.venv-oldest/bin/python -m pytest $(SHARED) --dist worksteal -m "not slow and not data" -W ignore::DeprecationWarning \
+		--ignore-glob "tests/test_bench*" --ignore tests/test_upload.py
 
 unit: setup  ## Unit tests alone
 	@"$(PY)" -m pytest $(SHARED) --dist worksteal -m "not slow" --junitxml .cache/tests.xml

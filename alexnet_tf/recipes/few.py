@@ -68,7 +68,7 @@ def _pretrained(name: str, title: str, parameters: int, images: int, cost: float
     budgets: dict[str, tuple[float, Mapping[str, Any]]] = {
         size: (seen / 160_000, _passes(seen * (1 - TUNED) / cost, images, most=40)) for size, seen in SEEN.items()
     }
-    budgets["quick"] = (0.1, {**QUICK, "dataset": drawn, "train_images": 4000, "epochs": 4, "passes": 1})
+    budgets["quick"] = (0.1, {**QUICK, "dataset": drawn, "train_images": 2000, "epochs": 4, "passes": 1})
     return dataclasses.replace(_recipe(name, title, parameters, changes, budgets), small_record=False)
 
 

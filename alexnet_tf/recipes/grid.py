@@ -11,9 +11,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from alexnet_tf.recipe import Budget, Recipe
-from alexnet_tf.recipes.quick import OBJECTS_QUICK
 
-SLIM = 0.5  # times as wide are quick trainings
+ALL_IMAGES, TESTED = 50_000, 10_000
+DRAWN = 25  # of so many images of CIFAR-10 a quick training draws one
+SLIM = 0.5  # times as wide is its network
+
 BASE = Recipe(
     name="grid-base",
     source="ours",
@@ -53,7 +55,8 @@ BASE = Recipe(
         "quick": Budget(
             minutes=0.1,
             changes={
-                **OBJECTS_QUICK,
+                "dataset": "paintbox",
+                "train_images": ALL_IMAGES // DRAWN,
                 "epochs": 3,
                 "batch_size": 32,
                 "steps": None,
@@ -196,8 +199,6 @@ PAIRS = (
     *INTERACTIONS,
     *((one, name) for knob, others in ALONG.items() for one in others for name, _, _ in GROWTH[knob]),
 )
-ALL_IMAGES, TESTED = 50_000, 10_000
-DRAWN = 25  # of so many images of CIFAR-10 a quick training draws one
 
 
 def along(knob: str, variant: str | None = None) -> list[str]:

@@ -30,7 +30,6 @@ ZENG_AUG = Recipe(
             minutes=0.2,
             changes={
                 **OBJECTS_QUICK,
-                "train_images": 1500,
                 "optimizer": "adam",
                 "learning_rate": 0.001,
                 "options.width": 0.5,
