@@ -200,9 +200,13 @@ def _reduced(run: runs.Run) -> tuple[dict[str, object], bytes]:
 
 
 def build_wheel(folder: Path) -> Path:
-    """This package as a wheel, built from the checkout with what is installed."""
+    """This package as a wheel, built from a copy: two builds at once in one checkout break each other."""
+    source = folder / "source"
+    shutil.copytree(runs.home() / "alexnet_tf", source / "alexnet_tf", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(runs.home() / name, source)
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", str(folder)]
-    subprocess.run([*command, str(runs.home())], check=True, cwd=folder)
+    subprocess.run([*command, str(source)], check=True, cwd=folder)
     return next(folder.glob("alexnet_tf-*.whl"))
 
 

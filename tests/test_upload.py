@@ -1,6 +1,7 @@
 """One notebook file alone, in an empty folder with an empty home, on machines that imitate Colab and Kaggle."""
 
 import collections
+import concurrent.futures
 import json
 import os
 import re
@@ -8,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import zipfile
 
 import nbformat
 import pytest
@@ -181,3 +183,16 @@ def test_files_are_small_and_kaggle_has_its_metadata(files):
         assert (file.parent / "kaggle" / name / about["code_file"]).exists()
         assert len(about["title"]) <= 50
         assert nbformat.read(file, as_version=4).cells[1].id == "laboratory"
+
+
+def test_two_who_build_at_once_do_not_break_each_other(tmp_path):
+    places = [tmp_path / str(number) for number in range(3)]
+    for place in places:
+        place.mkdir()
+    before = set(runs.home().glob("*"))
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        wheels = list(pool.map(upload.build_wheel, places))
+    contents = [zipfile.ZipFile(wheel).namelist() for wheel in wheels]
+    assert contents[0] == contents[1] == contents[2]
+    assert {"alexnet_tf/upload.py", "alexnet_tf/site/style.css"} <= set(contents[0])
+    assert set(runs.home().glob("*")) == before
