@@ -10,6 +10,7 @@ import pytest
 
 from alexnet_tf import datasets, recipes, runs
 from alexnet_tf.splits import Split, Splits
+from tests.shared_cores import pytest_configure  # noqa: F401  (a hook)
 
 # Properties are tried on the same examples each time, on a slow machine too.
 hypothesis.settings.register_profile(
