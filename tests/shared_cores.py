@@ -1,4 +1,4 @@
-"""Processes that share the tests share the processor's cores as well: threads that wait for each other only spin."""
+"""Processes that share the tests share the processor's cores as well."""
 
 import os
 
