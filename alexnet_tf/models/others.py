@@ -37,15 +37,16 @@ def resnet18(classes: int) -> Layers:
     yield logits(classes, 6, **torch_init(512))
 
 
-def lenet(classes: int) -> Layers:
+def lenet(classes: int, width: float = 1.0) -> Layers:
     """The baseline of source D, which does not describe its own: PyTorch's tutorial network."""
-    for number, (channels, seen) in enumerate([(6, 3), (16, 6)], start=1):
+    conv1, conv2, dense3, dense4 = (round(width * count) for count in (6, 16, 120, 84))
+    for number, (channels, seen) in enumerate([(conv1, 3), (conv2, conv1)], start=1):
         yield layers.Conv2D(channels, 5, activation="relu", name=f"conv{number}", **torch_init(25 * seen))
         yield layers.MaxPooling2D(2, name=f"pool{number}")
     yield layers.Flatten(name="flatten")
-    yield layers.Dense(120, activation="relu", name="fc3", **torch_init(400))
-    yield layers.Dense(84, activation="relu", name="fc4", **torch_init(120))
-    yield logits(classes, 5, **torch_init(84))
+    yield layers.Dense(dense3, activation="relu", name="fc3", **torch_init(25 * conv2))
+    yield layers.Dense(dense4, activation="relu", name="fc4", **torch_init(dense3))
+    yield logits(classes, 5, **torch_init(dense4))
 
 
 def four_layer(classes: int, activation: str = "relu", lrn: bool = False, overlapping: bool = True) -> Layers:

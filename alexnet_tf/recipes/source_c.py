@@ -59,7 +59,7 @@ def _lab(name: str, title: str, parameters: int, changes: Mapping[str, Any], giv
         inferred=" ".join(field for field in LAB_INFERRED.split() if field not in given.split()),
         budgets={
             "paper": Budget(minutes=210),
-            "laptop": Budget(minutes=12, changes={"image_size": 67, "epochs": 5}),
+            "laptop": Budget(minutes=12, changes={"image_size": 67, "epochs": 5, "precision": "mixed_bfloat16"}),
             "quick": Budget(minutes=0.1, changes=LAB_QUICK),
         },
     )
