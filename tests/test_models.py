@@ -77,6 +77,14 @@ def test_two_convolutions_hold_more_of_the_paper_than_it_says():
     )
 
 
+def test_a_wider_baseline_has_more_of_everything_but_classes():
+    shapes = {layer.name: layer.output.shape[-1] for layer in models.build("lenet", width=2).layers}
+    wanted = {"conv1": 12, "conv2": 32, "fc3": 240, "fc4": 168, "fc5": 10}
+    assert {name: shapes[name] for name in wanted} == wanted
+    narrow = models.build("lenet", width=0.05)  # no layer is left without units
+    assert min(layer.output.shape[-1] for layer in narrow.layers) > 0
+
+
 def test_resnet18_counts_as_torchvision_does():
     weights = models.build("resnet18").trainable_weights
     assert sum(int(np.prod(weight.shape)) for weight in weights) == 11_181_642

@@ -39,7 +39,7 @@ def resnet18(classes: int) -> Layers:
 
 def lenet(classes: int, width: float = 1.0) -> Layers:
     """The baseline of source D, which does not describe its own: PyTorch's tutorial network."""
-    conv1, conv2, dense3, dense4 = (round(width * count) for count in (6, 16, 120, 84))
+    conv1, conv2, dense3, dense4 = (max(1, round(width * count)) for count in (6, 16, 120, 84))
     for number, (channels, seen) in enumerate([(conv1, 3), (conv2, conv1)], start=1):
         yield layers.Conv2D(channels, 5, activation="relu", name=f"conv{number}", **torch_init(25 * seen))
         yield layers.MaxPooling2D(2, name=f"pool{number}")
