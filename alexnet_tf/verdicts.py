@@ -184,7 +184,8 @@ def _result(name: str, budget: str, protocol: str, ours: Sequence[Run]) -> Resul
 def results_table(rows: Iterable[Result]) -> str:
     """Recipe, what its source reports, what we found, and what that took."""
     lines = [
-        f"{'recipe':<28}{'budget':<8}{'protocol':<10}{'source':>8}{'ours':>9}  {'95 % interval':<19}{'n':>2}{'min':>8}"
+        f"{'recipe':<28}{'budget':<8}{'protocol':<10}{'reported':>8}{'ours':>9}  {'95 % interval':<19}{'n':>2}"
+        f"{'minutes':>8}"
     ]
     for row in rows:
         theirs = "-" if row.reported is None else f"{row.reported:.2%}"

@@ -52,8 +52,10 @@ def beside(ours: NDArray[np.integer], theirs: NDArray[np.integer], class_names: 
     _heat(axes[1], theirs, class_names, 7)
     most = np.abs(ours - theirs).max()
     _heat(axes[2], ours - theirs, class_names, 7, cmap="RdBu_r", vmin=-most, vmax=most)
-    for ax, name in zip(axes, ("ours", "the source's", "ours minus theirs"), strict=True):
-        ax.set(xlabel="predicted", ylabel="true" if name == "ours" else "", title=name)
+    rates = [f"{matrix.trace() / matrix.sum():.1%} right" for matrix in (ours, theirs)]
+    names = (f"ours: {rates[0]}", f"the source's: {rates[1]}", "ours minus theirs")
+    for ax, name in zip(axes, names, strict=True):
+        ax.set(xlabel="predicted", ylabel="true" if ax is axes[0] else "", title=name)
     fig.suptitle(title, x=0.01, ha="left", fontsize=12)
     return fig
 
