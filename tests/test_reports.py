@@ -1,9 +1,11 @@
 """Reports: executed, rendered, indexed; a failing cell is told and leaves its page."""
 
+import json
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import nbformat
 import psutil
@@ -11,6 +13,8 @@ import pytest
 
 from alexnet_tf import files, reports, runs
 from alexnet_tf.errors import LabError
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture
@@ -169,3 +173,21 @@ def test_two_processes_do_not_make_the_same_reports(lab, tmp_path):
     folder.mkdir(parents=True)
     with files.locked(folder / ".lock", "x"), pytest.raises(LabError, match="are being made by another process"):
         reports.make("quick")
+
+
+COMMITTED = sorted(path for budget in ("laptop", "paper") for path in (ROOT / "reports" / budget).glob("*.ipynb"))
+
+
+def code_of(path):
+    """The code cells of a notebook, but for the parameters that papermill put in."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    return ["".join(cell["source"]) for cell in code if "injected-parameters" not in cell["metadata"].get("tags", [])]
+
+
+@pytest.mark.parametrize("path", COMMITTED, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_a_committed_report_came_from_the_notebook_as_it_is(path):
+    own, now = code_of(path), code_of(ROOT / "notebooks" / path.name)
+    assert own == now, f"outdated: make reports BUDGET={path.parent.name} ONLY={path.stem}"
+    said = [output for cell in json.loads(path.read_text())["cells"] for output in cell.get("outputs", [])]
+    assert said, "never executed"
