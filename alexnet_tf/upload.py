@@ -57,6 +57,10 @@ EXTRAS = {
 # The recipes that a notebook trains at quick, where it does not name each of them.
 TRAINS = {
     "01_flowers": ("flowers-lrn", "flowers-lrn", "flowers-lrn-decay"),
+    "02_cifar10": (
+        *("cifar10-simple", "cifar10-resnet18*", "cifar10-bn64*"),
+        *("int305-cnn", "int305-cnn", "int305-sgd", "int305-adam", "zeng-aug"),
+    ),
     "03_ablations": (
         *("lab-*", "grid-base", "grid-per-image", "grid-no-augment", "grid-batch-after", "grid-dropout-0"),
         *("grid-batch-after-dropout-0", "grid-images-*"),
