@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -81,7 +82,7 @@ def scorecard(verdicts: Sequence[Verdict]) -> Figure:
     """Every claim on a line: the source's figure, our interval, the verdict."""
     counts = Counter(row.verdict for row in verdicts)
     said = ", ".join(f"{count} {verdict}" for verdict, count in counts.most_common())
-    title = f"{len(verdicts)} claims: {said}"
+    title = textwrap.fill(f"{len(verdicts)} claims: {said}", 80)
     fig, ax = figure(11, 1.2 + 0.34 * len(verdicts))
     for place, row in zip(range(len(verdicts))[::-1], verdicts, strict=True):
         color = VERDICT_COLORS[row.verdict]
