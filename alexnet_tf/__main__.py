@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from alexnet_tf import __version__, commands
+from alexnet_tf import __version__
+from alexnet_tf.commands import listings, networks, trainings
+from alexnet_tf.commands.told import told
 from alexnet_tf.recipe import BUDGETS, PROTOCOLS
 
 MODELS = "a released model (cifar10), a run or a .keras file (default: cifar10; with --runs its newest)"
@@ -51,13 +53,13 @@ def parser() -> argparse.ArgumentParser:
     def as_json(sub: argparse.ArgumentParser) -> None:
         sub.add_argument("--json", action="store_true", help="print one JSON array on standard output")
 
-    listing = command("list", commands.do_list, "list the recipes")
+    listing = command("list", listings.do_list, "list the recipes")
     as_json(listing)
     listing.add_argument("pattern", nargs="?", metavar="PATTERN", help="only those so called, as 'grid-*'")
-    data = command("data", commands.do_data, "what data are found where, and how to get what is missing")
-    data.add_argument("--get", choices=commands.GETTABLE, help="download it into ALEXNET_DATA_DIR")
+    data = command("data", listings.do_data, "what data are found where, and how to get what is missing")
+    data.add_argument("--get", choices=listings.GETTABLE, help="download it into ALEXNET_DATA_DIR")
     as_json(data)
-    train = command("train", commands.do_train, "train one run, or go on with an unfinished one")
+    train = command("train", trainings.do_train, "train one run, or go on with an unfinished one")
     train.add_argument("recipe", metavar="RECIPE")
     train.add_argument("--budget", default="quick", metavar="B", help=f"one of {', '.join(BUDGETS)} (default: quick)")
     train.add_argument("--seed", type=_seed, default=0, metavar="N", help="a whole number from 0 (default: 0)")
@@ -71,33 +73,33 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--coordinator", metavar="HOST:PORT", help="where process 0 listens, for all of them")
     stores(train)
     for name, run, help in (
-        ("runs", commands.do_runs, "list finished and unfinished runs"),
-        ("scorecard", commands.do_scorecard, "the sources' claims against the runs"),
+        ("runs", listings.do_runs, "list finished and unfinished runs"),
+        ("scorecard", listings.do_scorecard, "the sources' claims against the runs"),
     ):
         sub = command(name, run, help)
         stores(sub)
         as_json(sub)
-    evaluate = command("evaluate", commands.do_evaluate, "measure a finished run")
+    evaluate = command("evaluate", networks.do_evaluate, "measure a finished run")
     evaluate.add_argument("run", metavar="RUN", help=NAMED)
     evaluate.add_argument("--ten-crop", action="store_true", help="also the average over ten crops of each test image")
     stores(evaluate)
-    compare = command("compare", commands.do_compare, "the difference of two runs, paired over the test images")
+    compare = command("compare", networks.do_compare, "the difference of two runs, paired over the test images")
     compare.add_argument("run", metavar="RUN")
     compare.add_argument("other", metavar="RUN")
     stores(compare)
-    board = command("tensorboard", commands.do_tensorboard, "write the curves of runs as TensorBoard's event files")
+    board = command("tensorboard", networks.do_tensorboard, "write the curves of runs as TensorBoard's event files")
     board.add_argument("names", nargs="+", metavar="RUN")
     board.add_argument("--to", type=Path, required=True, metavar="DIR", help="folder for the event files")
     stores(board)
-    export = command("export", commands.do_export, "write a run for other runtimes, and compare each with Keras")
+    export = command("export", networks.do_export, "write a run for other runtimes, and compare each with Keras")
     export.add_argument("run", metavar="RUN", help=NAMED)
     export.add_argument("--to", type=Path, metavar="FOLDER", help="where to write (default: beside the weights)")
     export.add_argument(
-        "--formats", default=",".join(commands.EXPORTS), metavar="NAME,…", help="default: all, %(default)s"
+        "--formats", default=",".join(networks.EXPORTS), metavar="NAME,…", help="default: all, %(default)s"
     )
     export.add_argument("--images", type=_count, metavar="N", help="test images to compare on (default: some hundreds)")
     stores(export)
-    predict = command("predict", commands.do_predict, "classify images with a trained run")
+    predict = command("predict", networks.do_predict, "classify images with a trained run")
     predict.add_argument(
         "images", nargs="+", metavar="IMAGE", help="a file, a folder, a pattern, or - for paths on stdin"
     )
@@ -108,12 +110,12 @@ def parser() -> argparse.ArgumentParser:
     predict.add_argument("--model", metavar="NAME|PATH", help=MODELS)
     stores(predict)
     as_json(predict)
-    tested = command("test-folder", commands.do_test_folder, "measure a network on a labelled folder, a class a folder")
+    tested = command("test-folder", networks.do_test_folder, "measure a network on a labelled folder, a class a folder")
     tested.add_argument("folder", metavar="FOLDER")
     tested.add_argument("--model", metavar="NAME|PATH", help=MODELS)
     tested.add_argument("--skip-damaged", action="store_true", help="leave out files that can't be read")
     stores(tested)
-    search = command("search", commands.do_search, "look for better settings of a recipe, on validation images alone")
+    search = command("search", trainings.do_search, "look for better settings of a recipe, on validation images alone")
     search.add_argument("recipe", metavar="RECIPE")
     search.add_argument(
         "--trials", type=_count, required=True, metavar="N", help="how many the study shall have in all"
@@ -125,22 +127,22 @@ def parser() -> argparse.ArgumentParser:
     )
     search.add_argument("--seed", type=_seed, default=0, metavar="N", help="a whole number from 0 (default: 0)")
     search.add_argument("--to", type=Path, metavar="DIR", help="default: .cache/search/RECIPE-BUDGET")
-    tune = command("finetune", commands.do_finetune, "teach a trained network the classes of your own folder")
+    tune = command("finetune", networks.do_finetune, "teach a trained network the classes of your own folder")
     tune.add_argument("folder", metavar="FOLDER", help="a folder of photographs a class, with or without train and val")
     tune.add_argument("--model", metavar="NAME", help="what to start from: a released model (cifar10) or a run")
     tune.add_argument("--to", type=Path, default=Path("finetuned"), metavar="DIR", help="default: finetuned")
     tune.add_argument("--seed", type=_seed, default=0, metavar="N", help="a whole number from 0 (default: 0)")
     tune.add_argument("--skip-damaged", action="store_true", help="leave out files that can't be read")
     stores(tune)
-    release = command("release", commands.do_release, "put a run's weights where predict --model NAME finds them")
+    release = command("release", networks.do_release, "put a run's weights where predict --model NAME finds them")
     release.add_argument("run", metavar="RUN", help="a path, or RECIPE[/BUDGET[/SEED]]")
     release.add_argument("name", metavar="NAME")
     stores(release)
-    plan = command("plan", commands.do_plan, "hours and memory of a training on 1, 8 and 64 GPUs, as Markdown")
+    plan = command("plan", trainings.do_plan, "hours and memory of a training on 1, 8 and 64 GPUs, as Markdown")
     plan.add_argument("recipe", metavar="RECIPE")
-    for name, (kind, meaning) in commands.ASSUMED.items():
+    for name, (kind, meaning) in trainings.ASSUMED.items():
         plan.add_argument(f"--{name}", type=kind, metavar="N", help=meaning)
-    report = command("reports", commands.do_reports, "execute and render the notebooks")
+    report = command("reports", trainings.do_reports, "execute and render the notebooks")
     report.add_argument("--budget", default="quick", metavar="B")
     report.add_argument("--only", metavar="NAME,…", help="some notebooks, by name")
     report.add_argument("--fresh", action="store_true", help="train anew what they need")
@@ -150,7 +152,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; errors are one line, Ctrl-C is 130."""
     args = parser().parse_args(arguments)
-    return commands.told(lambda: args.handler(args))
+    return told(lambda: args.handler(args))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import numpy as np
 from alexnet_tf import evaluation, growth, plan, recipes
 from alexnet_tf.evaluation import Interval
 from alexnet_tf.recipes import grid
-from alexnet_tf.runs import Run
+from alexnet_tf.runs import Run, locate
 
 Trained = Mapping[str, Sequence[Run]]
 
@@ -22,7 +22,7 @@ class Effect:
     knob: str
     variant: str
     gain: Interval  # of test accuracy, paired with the base
-    p: float  # how likely so large a gain would be between equals
+    p: float  # how likely so large a gain would be if all variants were equal, corrected for their number
     parameters: int
     flop: float  # of one image in a training
     minutes: float  # of a training, the median over seeds
@@ -30,19 +30,27 @@ class Effect:
     @property
     def clear(self) -> bool:
         """Whether the interval leaves zero out."""
-        return self.gain.low > 0 or self.gain.high < 0
+        return self.gain.side != 0
+
+
+def finished(budget: str, seeds: int) -> list[str]:
+    """The recipes of the grid of which all trainings are there."""
+    names = [recipe.name for recipe in grid.RECIPES]
+    return [name for name in names if all(locate(name, budget, seed).finished for seed in range(seeds))]
 
 
 def effects(trained: Trained) -> list[Effect]:
     """Every trained variant of the grid's knobs against the base, the largest gain first."""
-    base = trained["grid-base"]
-    found = []
+    if "grid-base" not in trained:
+        return []
+    base, tried = trained["grid-base"], []
     for knob, variants in grid.KNOBS.items():
-        for variant, _, _ in variants:
-            runs = trained.get(f"grid-{variant}")
-            if runs:
-                gain, p = evaluation.paired_difference(runs, base), evaluation.difference_p(runs, base)
-                found.append(Effect(knob, variant, gain, p, *_cost(runs)))
+        tried += [(knob, name, trained[f"grid-{name}"]) for name, _, _ in variants if f"grid-{name}" in trained]
+    corrected = evaluation.against_one([runs for _, _, runs in tried], base)
+    found = [
+        Effect(knob, name, evaluation.paired_difference(runs, base), p, *_cost(runs))
+        for (knob, name, runs), p in zip(tried, corrected, strict=True)
+    ]
     return sorted(found, key=lambda effect: -effect.gain.mean)
 
 
@@ -54,14 +62,13 @@ def _cost(runs: Sequence[Run]) -> tuple[int, float, float]:
 
 
 def table(found: Sequence[Effect]) -> str:
-    """The variants, a row each: gain with interval, p corrected for their number, and cost."""
-    corrected = evaluation.holm([effect.p for effect in found])
-    told = f"{'gain':>7}  {'95 % interval':<18}{'p, Holm':>8}{'parameters':>12}{'MFLOP':>7}{'minutes':>9}"
+    """The variants, a row each: gain with interval, corrected p, and cost."""
+    told = f"{'points':>7}  {'95 % interval':<18}{'p':>7}{'parameters':>12}{'MFLOP':>7}{'minutes':>9}"
     lines = [f"{'variant':<18}{'knob':<22}{told}"]
-    for effect, p in zip(found, corrected, strict=True):
-        between = f"[{effect.gain.low:+.1%}, {effect.gain.high:+.1%}]"
+    for effect in found:
+        between = f"[{100 * effect.gain.low:+.1f}, {100 * effect.gain.high:+.1f}]"
         lines.append(
-            f"{effect.variant:<18}{effect.knob:<22}{effect.gain.mean:>+7.1%}  {between:<18}{p:>8.3f}"
+            f"{effect.variant:<18}{effect.knob:<22}{100 * effect.gain.mean:>+7.1f}  {between:<18}{effect.p:>7.3f}"
             f"{effect.parameters:>12,}{effect.flop / 1e6:>7.0f}{effect.minutes:>9.1f}"
         )
     return "\n".join(lines)
@@ -79,8 +86,9 @@ def size(run: Run, knob: str) -> int:
 
 
 def _along(trained: Trained, knob: str, variant: str | None = None) -> list[Sequence[Run]]:
-    """The trainings by which something grows, from small to large: how many epochs the base has is its budget's."""
-    return sorted((trained[name] for name in grid.along(knob, variant)), key=lambda runs: size(runs[0], knob))
+    """Those trained by which something grows, from small to large: how many epochs the base has is its budget's."""
+    found = [trained[name] for name in grid.along(knob, variant) if name in trained]
+    return sorted(found, key=lambda runs: size(runs[0], knob))
 
 
 def curve(trained: Trained, knob: str, variant: str | None = None) -> dict[int, Interval]:
@@ -90,8 +98,9 @@ def curve(trained: Trained, knob: str, variant: str | None = None) -> dict[int, 
 
 def gaps(trained: Trained, knob: str, variant: str) -> dict[int, Interval]:
     """A variant's gain against the base along a growing size, paired."""
-    pairs = zip(_along(trained, knob, variant), _along(trained, knob), strict=True)
-    return {size(ours[0], knob): evaluation.paired_difference(ours, base) for ours, base in pairs}
+    base = {size(runs[0], knob): runs for runs in _along(trained, knob)}
+    ours = {size(runs[0], knob): runs for runs in _along(trained, knob, variant)}
+    return {each: evaluation.paired_difference(ours[each], base[each]) for each in ours if each in base}
 
 
 def promised(trained: Trained, knob: str, variant: str | None = None) -> dict[int, Interval]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Iterable
+
+LARGE = 10  # names of one family, from which on a text counts them instead of naming each
 
 
 class LabError(Exception):
@@ -28,5 +31,11 @@ def choose(kind: str, name: str, choices: Iterable[str]) -> str:
     if name in known:
         return name
     near = difflib.get_close_matches(str(name), known, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"choose from: {', '.join(known)}."
+    hint = f"did you mean {near[0]!r}?" if near else f"choose from: {', '.join(_folded(known))}."
     raise UsageError(f"There is no {kind} {name!r}: {hint}")
+
+
+def _folded(names: list[str]) -> list[str]:
+    families = Counter(name.partition("-")[0] for name in names)
+    told = {family: f"{family}-… ({count} of them)" for family, count in families.items() if count >= LARGE}
+    return list(dict.fromkeys(told.get(name.partition("-")[0], name) for name in names))

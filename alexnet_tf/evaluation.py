@@ -5,6 +5,7 @@ Every figure comes from one pair, labels and predictions; nothing here touches a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -33,6 +34,25 @@ class Interval:
     def __str__(self) -> str:
         runs = "single run" if self.n == 1 else f"n = {self.n}"
         return f"{self.mean:.2%} [{self.low:.2%}, {self.high:.2%}] ({runs})"
+
+    @property
+    def side(self) -> int:
+        """Of a difference: on which side of zero all of it lies, 1 or -1; 0 where it contains zero.
+
+        >>> Interval(0.02, 0.01, 0.03, 3).side, Interval(-0.02, -0.03, -0.01, 3).side, Interval(0.0, -0.1, 0.1, 3).side
+        (1, -1, 0)
+        """
+        return int(self.low > 0) - int(self.high < 0)
+
+    @property
+    def points(self) -> str:
+        """A difference of accuracies, in percentage points.
+
+        >>> Interval(0.012, -0.003, 0.027, 3).points
+        '+1.20 points [-0.30, +2.70]'
+        """
+        mean, low, high = (100 * value for value in (self.mean, self.low, self.high))
+        return f"{mean:+.2f} points [{low:+.2f}, {high:+.2f}]"
 
 
 def probabilities(logits: NDArray[np.floating], loss: str = "crossentropy") -> NDArray[np.float64]:
@@ -200,7 +220,10 @@ def averaging_gain(runs: Sequence[Run], looks: str = "ten_crops") -> Interval | 
 
 
 def difference_p(ours: Sequence[Run], theirs: Sequence[Run]) -> float:
-    """How likely so large a difference would be between equals: paired t over seeds; McNemar's exact test with one."""
+    """How likely so large a difference would be between equals: paired t over seeds; McNemar's exact test with one.
+
+    McNemar's speaks of two trained networks, not of two recipes: another seed of the same recipe differs, too.
+    """
     by_seed = {run.record["seed"]: run for run in theirs}
     pairs = [(correct(run), correct(by_seed[run.record["seed"]])) for run in ours if run.record["seed"] in by_seed]
     if len(pairs) > 1:
@@ -217,7 +240,42 @@ def holm(p_values: Sequence[float]) -> list[float]:
     """Each p-value raised for there being several: below 0.05 a difference stands among all that were tried."""
     from statsmodels.stats.multitest import multipletests
 
-    return [float(p) for p in multipletests(p_values, method="holm")[1]]
+    return [float(p) for p in multipletests(p_values, method="holm")[1]] if p_values else []
+
+
+def against_one(groups: Sequence[Sequence[Run]], base: Sequence[Run]) -> list[float]:
+    """How likely each recipe's distance from one base would be if all were equals, corrected for their number.
+
+    Dunnett's comparison: it pools the spread over seeds of all recipes, taken to be alike, and knows that all are
+    compared with the same few trainings. Where one has a single seed there is no spread: McNemar's test and Holm's
+    correction then, which speak of the networks trained and not of their recipes.
+    """
+    control, *rates = [[accuracy_of(run) for run in group] for group in (base, *groups)]
+    if rates and min(map(len, (control, *rates))) > 1:
+        return stats.dunnett(*rates, control=control, random_state=np.random.default_rng(0)).pvalue.tolist()
+    return holm([difference_p(group, base) for group in groups])
+
+
+def overfitting(ours: Sequence[Run], theirs: Sequence[Run]) -> Interval | None:
+    """By how much farther one recipe's accuracy on training images lies above that on test images than another's.
+
+    Over the seeds of which both were measured on training images; with one, over the images. None without any.
+    """
+    measured = [{run.record["seed"]: run for run in group if run.measurement("training")} for group in (ours, theirs)]
+    seeds = sorted(measured[0].keys() & measured[1].keys())
+    gaps = []
+    for seed in seeds:
+        mine, other = (group[seed] for group in measured)
+        trained = [np.unpackbits((run.measurement("training") or {})["right"]).astype(float) for run in (mine, other)]
+        gaps.append((trained[0] - trained[1], correct(mine).astype(float) - correct(other)))
+    if len(gaps) > 1:
+        return mean_interval([float(known.mean() - unknown.mean()) for known, unknown in gaps])
+    if not gaps:
+        return None
+    known, unknown = (gain_interval(gain) for gain in gaps[0])
+    half = float(np.hypot(known.high - known.mean, unknown.high - unknown.mean))
+    mean = known.mean - unknown.mean
+    return Interval(mean, mean - half, mean + half, 1)
 
 
 def epochs_to(run: Run, error: float) -> float | None:
@@ -234,16 +292,21 @@ def epochs_to(run: Run, error: float) -> float | None:
 def race(ours: Sequence[Run], theirs: Sequence[Run], error: float) -> Interval | None:
     """How many times as many epochs the others need to a training error, over the seeds that both have.
 
-    Who never gets there counts with all the epochs it had: the ratio is then at least this. Seeds with which ours
-    never does have none; None where fewer than two are left.
+    Who never gets there counts with all the epochs it had: the ratio is then at least this, and the interval has no
+    upper end. Seeds with which ours never does have none; None where fewer than two are left.
     """
     slower = {run.record["seed"]: run for run in theirs}
-    ratios = []
+    ratios, open_ended = [], False
     for run in ours:
         mine = epochs_to(run, error)
         if mine is not None and (other := slower.get(run.record["seed"])):
-            ratios.append((epochs_to(other, error) or len(other.history)) / mine)
-    return mean_interval(ratios) if len(ratios) > 1 else None
+            arrived = epochs_to(other, error)
+            ratios.append((arrived or len(other.history)) / mine)
+            open_ended = open_ended or arrived is None
+    if len(ratios) < 2:
+        return None
+    found = mean_interval(ratios)
+    return Interval(found.mean, found.low, math.inf, found.n) if open_ended else found
 
 
 def seeds_to_decide(interval: Interval, margin: float) -> int | None:

@@ -320,7 +320,6 @@ def table(found: Mapping[str, Any]) -> list[dict[str, str]]:
     """The comparison as rows of text, for people."""
     rows = []
     for name, row in found["formats"].items():
-        gap = row["against_keras"]
         rows.append(
             {
                 "format": name,
@@ -328,7 +327,7 @@ def table(found: Mapping[str, Any]) -> list[dict[str, str]]:
                 "largest difference": f"{row['largest_difference']:.1e}",
                 "equal answers": f"{row['equal_answers']:.2%}",
                 "accuracy": f"{row['accuracy']:.2%}",
-                "minus Keras": f"{gap['mean']:+.2%} [{gap['low']:+.2%}, {gap['high']:+.2%}]",
+                "minus Keras": evaluation.Interval(**row["against_keras"], n=1).points,
                 **{f"ms for {count}": f"{speed['median']:.2f}" for count, speed in row["milliseconds"].items()},
             }
         )

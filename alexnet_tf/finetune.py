@@ -36,7 +36,7 @@ REPORT = """# {folder}: {classes} classes, {train} photographs to learn from
 | the last layer alone | {head} |
 | the whole network | {whole} |
 
-The whole network minus the last layer alone: {gain:+.1%} [{gain_low:+.1%}, {gain_high:+.1%}], paired over the
+The whole network minus the last layer alone: {gain}, paired over the
 photographs. {verdict}
 
 ![Loss and accuracy](curves.png)
@@ -196,9 +196,7 @@ def _report(tuned: Tuned, folder: str, source: str, labels: np.ndarray) -> None:
         guess=np.bincount(labels).max() / len(labels),
         head=evaluation.accuracy_interval([head]),
         whole=reached,
-        gain=gain.mean,
-        gain_low=gain.low,
-        gain_high=gain.high,
+        gain=gain.points,
         verdict=better or "So many test photographs can't tell them apart.",
         confused=f"Most confused: {'; '.join(mistakes) or 'nothing'}.",
         advice=advice(measured, law),

@@ -128,7 +128,7 @@ def _start(model: keras.Sequential, run: Run, recipe: Recipe, train: Split, begu
 
 
 def _trained_before(name: str, run: Run) -> Path:
-    """The weights that a name stands for: those of the run's own folder of runs, if they are there."""
+    """The weights that a name stands for: those of the run's own folder of runs, if they are there, or made again."""
     if name.endswith(".keras") or name in predict.released():
         return predict.find_model(name)[0]
     own = run.path.parents[2]
@@ -137,6 +137,9 @@ def _trained_before(name: str, run: Run) -> Path:
         with contextlib.suppress(LabError):
             earlier = runs.find(name, own, having_weights=True)
     earlier = earlier or runs.find(name, having_weights=True)
+    if not earlier.weights.exists():
+        with contextlib.suppress(LabError):
+            earlier = runs.find(name, runs.spares(), having_weights=True)
     if changed := earlier.outdated():
         raise LabError(
             f"{earlier}, which {run} starts from, is of an older recipe ({'; '.join(changed)}): "

@@ -94,6 +94,21 @@ def inside(run: Run, splits: Splits, tested: int = 24, mapped: int = 800) -> Arr
     return measured(run, "inside", compute, [tested, mapped, list(interpret.METHODS), interpret.VERSION])
 
 
+LEARNED = 10_000  # training images that tell how well a network knows what it was trained on
+
+
+def training(run: Run) -> Arrays:
+    """Which of the first training images the network gets right, as they are: no dropout, nothing augmented."""
+    record = run.record
+
+    def compute(model: Any) -> Arrays:
+        trained = datasets.load(record["dataset"], record["protocol"], record["recipe"]["train_images"]["value"]).train
+        few = trained.take(np.arange(min(LEARNED, len(trained)) // 8 * 8))  # whole bytes of eight answers
+        return {"right": np.packbits(model.predict(few.pixels, verbose=0).argmax(axis=1) == few.labels)}
+
+    return measured(run, "training", compute, LEARNED)
+
+
 def corrupted(run: Run, spoilt: Spoilt) -> Arrays:
     """The accuracy on the images of a split, as they are and under each corruption at each severity.
 

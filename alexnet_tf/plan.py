@@ -78,6 +78,11 @@ def count(recipe: Recipe, classes: int) -> Network:
     return Network(model.count_params(), 2.0 * (3 * sum(counted) - first), activations)
 
 
+def computation(recipe: Recipe, images: int, classes: int = 10) -> float:
+    """The FLOP of a training on so many images, without each epoch's validation."""
+    return count(recipe, classes).flop * images * recipe.epochs * recipe.passes
+
+
 def products(layer: Any) -> int:
     """The multiplications of one image's way forward through a layer: its kernels' weights at each of their places."""
     from alexnet_tf.quiet import keras

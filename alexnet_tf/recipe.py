@@ -207,6 +207,12 @@ class Recipe:
                 f"fold counts from 0: the last of {self.fold[1]} is {self.fold[1] - 1}; received {self.fold[0]}."
             )
 
+    @property
+    def trunk(self) -> str | None:
+        """The recipe whose run, at the same budget and with the same seed, this one starts from, if there is one."""
+        name, _, run = (self.pretrained or "").partition("/")
+        return name if run == "{budget}/{seed}" else None
+
     def mark(self, name: str) -> str:
         """Whether a field (or ``options.NAME``) is given, inferred or ours.
 

@@ -50,6 +50,11 @@ def store_for(budget: str) -> Path:
     return cache() / "runs" if budget == "quick" else home() / "reports" / "runs"
 
 
+def spares() -> Path:
+    """Where runs lie that were made once more for their weights: what is committed has none."""
+    return cache() / "spares"
+
+
 def checksum(record: Mapping[str, Any]) -> str:
     """What all of a record but its own checksum hashes to, however it is laid out."""
     text = json.dumps({key: value for key, value in record.items() if key != "checksum"}, sort_keys=True)

@@ -127,25 +127,60 @@ def validated(
     return max(rates) if recipe.keep == "best" else rates[-1]
 
 
+SEEDS = {"quick": 1, "laptop": 3, "paper": 3}  # trainings of a recipe, where nothing else is asked for
+
+
 def train_all(
     names: Sequence[str], budget: str = "quick", seeds: int = 1, fresh: bool = False, protocol: str = "source"
 ) -> dict[str, list[Run]]:
-    """Every recipe with every seed; says before each training how many remain and about how long they take."""
-    wanted = [(name, seed) for seed in range(seeds) for name in names]  # all recipes once before any twice
+    """Every recipe with every seed; says before each training how many remain and about how long they take.
+
+    All recipes are trained once before any is twice, but what a missing one starts from before it.
+    """
+    wanted = [(name, seed) for seed in range(seeds) for name in names]
     missing = [
         (name, seed)
         for name, seed in wanted
         if fresh or not runs.locate(name, budget, seed, protocol=protocol).finished
     ]
-    trained: dict[str, list[Run]] = {name: [] for name in names}
-    for name, seed in wanted:
-        if (name, seed) in missing:
-            minutes = sum(recipes.get(each).budgets[budget].minutes for each, _ in missing)
-            told = f"{len(missing)} of {len(wanted)} runs to train, about {minutes:.0f} minutes"
+    trunks = dict.fromkeys((trunk, seed) for name, seed in missing if (trunk := recipes.get(name).trunk))
+    lost = [pair for pair in trunks if pair not in missing and not _weights_are_here(*pair, budget)]
+    left, total = [*lost, *missing], len(lost) + len(wanted)
+
+    def tell(name: str, seed: int) -> None:
+        if (name, seed) in left:
+            minutes = sum(recipes.get(each).budgets[budget].minutes for each, _ in left)
+            told = f"{len(left)} of {total} runs to train, about {minutes:.0f} minutes"
             print(f"{told}; next: {name}, seed {seed}", file=sys.stderr)
-            missing.remove((name, seed))
-        trained[name].append(train(name, budget, seed, protocol=protocol, fresh=fresh))
-    return trained
+            left.remove((name, seed))
+
+    for name, seed in lost:
+        tell(name, seed)
+        _make_weights(name, seed, budget)
+    trained = {}
+    for name, seed in dict.fromkeys([*(pair for pair in trunks if pair in missing), *wanted]):
+        tell(name, seed)
+        trained[name, seed] = train(name, budget, seed, protocol=protocol, fresh=fresh)
+    return {name: [trained[name, seed] for seed in range(seeds)] for name in names}
+
+
+def _is_good(run: Run) -> bool:
+    return run.finished and not run.outdated()
+
+
+def _weights_are_here(name: str, seed: int, budget: str) -> bool:
+    """Whether a training may start from this run, or from one that was made again for its weights."""
+    run, spare = (runs.locate(name, budget, seed, store=store) for store in (None, runs.spares()))
+    return _is_good(run) and (run.weights.exists() or (_is_good(spare) and spare.weights.exists()))
+
+
+def _make_weights(name: str, seed: int, budget: str) -> None:
+    """Train a run that others start from; one that is good, and has lost its weights alone, stays as it is."""
+    if not _is_good(runs.locate(name, budget, seed)):
+        train(name, budget, seed)
+        return
+    spare = runs.locate(name, budget, seed, store=runs.spares())
+    train(name, budget, seed, store=runs.spares(), fresh=spare.finished and not spare.begun)
 
 
 def _tell(line: str) -> None:

@@ -65,8 +65,8 @@ TRAINS = {
         *("lab-*", "grid-base", "grid-per-image", "grid-no-augment", "grid-batch-after", "grid-dropout-0"),
         *("grid-batch-after-dropout-0", "grid-images-*"),
     ),
-    "04_paper_claims": ("paper-*", "grid-base", "grid-dropout-0"),
-    "07_todays_recipe": ("today-cifar", "today-flowers", "ladder-1", "ladder-3", "ladder-8"),
+    "04_paper_claims": ("paper-*", "grid-base", "grid-no-norm", "grid-dropout-0"),
+    "07_todays_recipe": ("today-flowers", "ladder-1", "ladder-3", "ladder-7"),
     "09_few_labels": (
         *("few-turned", "few-rebuilt", "few-*-10", "grid-base"),
         *("few-flowers-scratch-20", "few-flowers-labels-20"),

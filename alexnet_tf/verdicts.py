@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -49,7 +50,8 @@ def judge_level(found: Interval, claimed: float, margin: float, form: str = ".1%
 def judge_difference(found: Interval, sign: int, margin: float) -> tuple[str, str]:
     """The rule for "X beats Y": where the paired interval lies against zero."""
     low, high = (found.low, found.high) if sign > 0 else (-found.high, -found.low)
-    where = f"95 % interval {found.low:+.1%} to {found.high:+.1%}, claimed {'above' if sign > 0 else 'below'} zero"
+    between = f"95 % interval {100 * found.low:+.1f} to {100 * found.high:+.1f} points"
+    where = f"{between}, claimed {'above' if sign > 0 else 'below'} zero"
     if low > 0:
         return "reproduced", where
     if high < 0:
@@ -85,6 +87,8 @@ def measure(claim: Claim, ours: Sequence[Run], theirs: Sequence[Run]) -> Interva
         return evaluation.accuracy_interval(ours, claim.best) if ours else None
     if claim.rule == "ten crops":
         return evaluation.averaging_gain(ours)
+    if claim.rule == "overfitting":
+        return evaluation.overfitting(ours, theirs)
     if claim.rule == "race":
         return evaluation.race(ours, theirs, RACE_TO) if len(shared) > 1 else None
     return evaluation.paired_difference(ours, theirs) if shared else None
@@ -92,8 +96,11 @@ def measure(claim: Claim, ours: Sequence[Run], theirs: Sequence[Run]) -> Interva
 
 def decide(claim: Claim, found: Interval) -> tuple[str, str]:
     """The verdict on what was measured, and why."""
-    if claim.rule in ("difference", "ten crops"):
-        return judge_difference(found, claim.sign, claim.margin)
+    if claim.rule in ("difference", "ten crops", "overfitting"):
+        verdict, why = judge_difference(found, claim.sign, claim.margin)
+        if claim.reported is not None and not found.low <= claim.reported <= found.high:
+            why += f"; the source's {100 * claim.reported:+.1f} lies outside"
+        return verdict, why
     if claim.reported is None:
         return "no figure", "the source asks and reports nothing"
     return judge_level(found, claim.reported, claim.margin, ".1f" if claim.rule == "race" else ".1%")
@@ -105,9 +112,11 @@ def beside(claim: Claim, trained: Mapping[str, Sequence[Run]], budget: str) -> s
     name = claim.name.partition("/")[2]
     if not found:
         return f"{name:<20} not tried at {budget} with these seeds"
-    form = ".1f" if claim.rule == "race" else "+.1%"
-    line = f"{name:<20} {found.mean:{form}} [{found.low:{form}}, {found.high:{form}}]"
-    return line if budget == "quick" or claim.reported is None else f"{line}   the source: {claim.reported:{form}}"
+    times = claim.rule == "race"
+    told = f"{found.mean:.1f} times [{found.low:.1f}, {found.high:.1f}]" if times else found.points
+    if budget == "quick" or claim.reported is None:
+        return f"{name:<20} {told}"
+    return f"{name:<20} {told}; the source: {f'{claim.reported:.1f}' if times else f'{100 * claim.reported:+.1f}'}"
 
 
 def _not_run(claim: Claim) -> Verdict:
@@ -134,7 +143,8 @@ def judge(claim: Claim, found: Sequence[Run]) -> Verdict:
     verdict, why = decide(claim, interval)
     if interval.n < claim.seeds:
         why += f"; {interval.n} of {claim.seeds} seeds"
-    numbers = (interval.mean, interval.low, interval.high, interval.n)
+    high = interval.high if math.isfinite(interval.high) else None  # a race that one side never ended
+    numbers = (interval.mean, interval.low, high, interval.n)
     return Verdict(claim.name, claim.source, claim.reported, *numbers, budget, verdict, why)
 
 

@@ -22,6 +22,10 @@ def strip(notebook):
         if FLAG not in cell.source:
             cell.outputs = []
         cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+        texts = [output.text for output in cell.outputs if output.output_type == "stream"]
+        if texts:  # a busy machine delivers them in pieces
+            cell.outputs[0].text = "".join(texts)
+            cell.outputs = [cell.outputs[0], *(o for o in cell.outputs if o.output_type != "stream")]
         for output in cell.outputs:
             output.pop("execution_count", None)
     notebook.metadata = {

@@ -7,6 +7,7 @@ import pytest
 
 from alexnet_tf import ablation, evaluation, literature, plots, recipes
 from alexnet_tf.recipes import grid
+from alexnet_tf.runs import locate
 
 HARD = np.random.default_rng(0).random(4000)  # how good a network must be to get each test image right
 
@@ -40,7 +41,7 @@ def test_effects_are_paired_sorted_and_carry_their_cost(trained):
     assert worst.flop < best.flop / 1.9
     lines = ablation.table([best, worst]).splitlines()
     assert len(lines) == 3
-    assert f"{best.gain.mean:+.1%}" in lines[1]
+    assert f"{100 * best.gain.mean:+.1f}" in lines[1]
     assert f"{worst.parameters:,}" in lines[2]
 
 
@@ -77,6 +78,16 @@ def test_gaps_compare_a_variant_with_the_base_of_its_own_size(trained):
             run.record["history"] = [{"epoch": 1}] * 40  # as many as the base has at paper
     assert list(ablation.curve(runs, "epochs")) == list(ablation.gaps(runs, "epochs", "no-augment")) == [4, 16, 32, 40]
     assert all(gap.mean == pytest.approx(-0.1, abs=0.02) for gap in gaps.values())
+
+
+def test_what_is_not_trained_yet_is_left_out(trained, monkeypatch, tmp_path):
+    runs = trained({"grid-base": 0.7, "grid-gelu": 0.75})
+    assert ablation.effects({"grid-gelu": runs["grid-gelu"]}) == []
+    assert list(ablation.curve(runs, "training images")) == [50_000]
+    assert ablation.gaps(runs, "epochs", "no-augment") == {}
+    monkeypatch.setattr(ablation, "locate", lambda name, budget, seed: locate(name, budget, seed, store=tmp_path))
+    assert ablation.finished("laptop", 3) == ["grid-base", "grid-gelu"]
+    assert ablation.finished("laptop", 4) == ablation.finished("paper", 1) == []
 
 
 def test_every_step_of_a_curve_is_a_recipe_and_they_grow():

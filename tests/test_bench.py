@@ -139,7 +139,7 @@ def test_parts_are_run_told_and_written_down(part, monkeypatch, tmp_path, capsys
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["speed"], "there is no part 'speed'"),
+        (["speed"], "There is no part 'speed'"),
         (["--rounds", "0"], "--rounds must be 1 or more; received 0"),
         (["--recipes", "int305-cn"], "There is no recipe 'int305-cn': did you mean"),
     ],

@@ -1,10 +1,12 @@
 """Layer by layer, prediction, growth: counts that agree with the plan's, names that the page reads."""
 
+import json
+
 import numpy as np
 import pytest
 
 from alexnet_tf import plan, recipes
-from alexnet_tf.bench import fits, growth, layers, predictions
+from alexnet_tf.bench import fits, growth, kernels, layers, page, predictions
 
 
 @pytest.mark.parametrize("name", ["int305-cnn", "cifar10-bn64", "flowers-lrn"])
@@ -35,6 +37,39 @@ def test_every_layer_is_timed_in_both_precisions():
         assert [one["name"] for one in entry["layers"]] == names
         assert min(one["microseconds"]["median"] for one in entry["layers"]) > 0
         assert min(entry[key]["median"] for key in ("flops", "bandwidth", "step")) > 0
+
+
+@pytest.mark.parametrize("name", kernels.KERNELS)
+def test_ours_and_stock_layers_compute_the_same(name):
+    kernel = kernels.KERNELS[name]
+    images = np.random.default_rng(0).normal(size=(1, *kernel.shape[1:])).astype("float32")
+    ours = kernel.make(dtype=kernel.dtype)
+    ours.build(images.shape)
+    theirs = kernels.stock(ours)
+    assert type(theirs) is not type(ours)
+    theirs.build(images.shape)
+    weights = ours.get_weights()
+    if "groups" in name:  # ours keeps a kernel a group
+        weights = [np.concatenate(pair, axis=-1) for pair in (weights[::2], weights[1::2])]
+    theirs.set_weights(weights)
+    found = [np.asarray(layer(images, training=True)).astype("float32") for layer in (ours, theirs)]
+    near = 0.02 if "bfloat16" in kernel.dtype else 1e-4
+    np.testing.assert_allclose(*found, rtol=near, atol=near * np.abs(found[1]).max())
+
+
+def test_kernels_are_raced_and_told_on_the_page(tmp_path):
+    found = kernels.kernels(rounds=1, turn=0.0, scale=0.01)["ratios"]
+    assert set(found) == {f"kernel/{name}" for name in kernels.KERNELS}
+    (tmp_path / "ratios.json").write_text(json.dumps(found))
+    told = "\n".join(page.kernels(page.read(tmp_path)))
+    assert all(f"`{name}`" in told for name in found)
+
+
+def test_what_was_written_is_made_of_stock_layers():
+    recipe, classes = fits.chosen("flowers-lrn", {"options.width": 0.1, "options.dense_units": 8})
+    kinds = {type(layer) for layer in fits.as_written(recipe, classes).layers}
+    assert kernels.StockNormalization in kinds
+    assert not kinds & set(kernels.STOCK)
 
 
 def test_predictions_are_timed_by_batch_and_over_a_test_set():

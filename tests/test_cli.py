@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from alexnet_tf.__main__ import main
+from alexnet_tf.recipes import RECIPES
 
 TINY = ["--set", "train_images=48", "--set", "batch_size=16", "--set", "options.width=0.05"]
 
@@ -60,6 +61,7 @@ def test_data_says_what_is_where_and_how_to_get_the_rest(tmp_path, monkeypatch, 
         (["train", "zeng-aug", "--set", "dataset=photos"], "needs a slash, as ./photos"),
         (["reports", "--budget", "papre"], "did you mean 'paper'"),
         (["reports", "--only", "01_flower"], "did you mean '01_flowers'"),
+        (["train", "nothing"], f"grid-… ({sum(name.startswith('grid-') for name in RECIPES)} of them)"),
         (["evaluate", "cifar-bn64"], "did you mean 'cifar10-bn64'"),
     ],
 )
@@ -141,7 +143,7 @@ def test_train_evaluate_runs_predict(tmp_path, capsys):
     (row,) = json.loads(capsys.readouterr().out)
     assert row["overrides"]["options.width"] == 0.05
     assert main(["compare", row["path"], row["path"], *store]) == 0
-    assert "+0.00% [+0.00%, +0.00%]; the interval contains zero" in capsys.readouterr().out
+    assert "+0.00 points [+0.00, +0.00]; the interval contains zero" in capsys.readouterr().out
     assert main(["evaluate", row["path"], *store]) == 0
     assert "precision" in capsys.readouterr().out
     Image.fromarray(np.zeros((40, 60), "uint8")).save(tmp_path / "grey.png")

@@ -328,7 +328,7 @@ def test_a_damaged_fashion_mnist_is_told(tmp_path, damage):
 
 
 def test_every_download_is_offered_and_pinned():
-    from alexnet_tf.commands import GETTABLE
+    from alexnet_tf.commands.listings import GETTABLE
 
     assert set(GETTABLE) == set(doors.DOWNLOADS)
     for item in [item for items in doors.DOWNLOADS.values() for item in items]:

@@ -140,6 +140,24 @@ def test_a_race_counts_parts_of_epochs_and_who_never_arrives(make_run):
     assert evaluation.race([fast[0], run_with_errors(make_run, "paper-relu", [0.5], 2)], slow, 0.25) is None
 
 
+def test_all_against_one_pool_their_spread_and_tell_what_one_pair_alone_can_not(make_run):
+    def group(name, *rights):
+        return [make_run(name, np.arange(1000) < right, seed=seed) for seed, right in enumerate(rights)]
+
+    base = group("grid-base", 700, 704, 708)
+    better, same = group("grid-elu", 730, 726, 734), group("grid-gelu", 705, 700, 704)
+    others = [group(f"grid-{name}", 703, 707, 701) for name in ("leaky", "tanh", "l1")]
+    stands, falls, *_ = evaluation.against_one([better, same, *others], base)
+    assert stands < 0.001 < 0.5 < falls
+    alone = evaluation.holm([evaluation.difference_p(each, base) for each in (better, same, *others)])[0]
+    assert alone > 10 * stands
+    single = [each[:1] for each in (better, same)]
+    assert evaluation.against_one(single, base[:1]) == evaluation.holm(
+        [evaluation.difference_p(each, base[:1]) for each in single]
+    )
+    assert evaluation.against_one([], base) == []
+
+
 def test_how_many_seeds_would_decide():
     """A spread of 0.0161 between seeds, by Student's t: the half-width must fall below the goal."""
     wide = evaluation.Interval(0.01, -0.03, 0.05, 3)  # goal: leave zero, 0.01

@@ -11,7 +11,7 @@ from PIL import Image
 
 from alexnet_tf import export, models, predict, training
 from alexnet_tf.__main__ import main
-from alexnet_tf.commands import EXPORTS
+from alexnet_tf.commands.networks import EXPORTS
 from alexnet_tf.errors import LabError
 from alexnet_tf.preprocess import Preprocess
 from alexnet_tf.splits import Split
@@ -59,7 +59,7 @@ def test_every_format_answers_as_keras(exported):
     assert json.loads((folder / "classes.json").read_text()) == run.record["class_names"]
     lines = export.table(found)
     assert [line["format"] for line in lines] == list(rows)
-    assert lines[0]["minus Keras"] == "+0.00% [+0.00%, +0.00%]"
+    assert lines[0]["minus Keras"] == "+0.00 points [+0.00, +0.00]"
 
 
 def test_pictures_go_in_and_probabilities_come_out(exported):

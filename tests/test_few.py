@@ -187,6 +187,18 @@ def test_a_trunk_is_looked_for_beside_the_run_first(own_cache, tmp_path):
         assert run.record["provenance"]["started_from"]["sha256"] == digest
 
 
+def test_weights_made_again_stand_in_for_those_that_are_gone(own_cache):
+    start = train_tiny(None, "few-scratch-10", passes=1, epochs=1)
+    start.weights.unlink()
+    changes = {**TINY, "pretrained": "few-scratch-10", "taken": "conv5", "passes": 1, "epochs": 1}
+    with pytest.raises(LabError, match=r"weights of .* are not here"):
+        training.train("few-turned-tuned-10", "quick", 0, changes)
+    again = train_tiny(runs.spares(), "few-scratch-10", passes=1, epochs=1)
+    run = training.train("few-turned-tuned-10", "quick", 0, changes)
+    digest = hashlib.sha256(again.weights.read_bytes()).hexdigest()
+    assert run.record["provenance"]["started_from"]["sha256"] == digest
+
+
 def test_a_trunk_of_an_older_recipe_is_not_taken(own_cache, monkeypatch):
     start = train_tiny(None, "few-scratch-10", passes=1, epochs=1)
     today = dataclasses.replace(recipes.get("few-scratch-10"), momentum=0.5)
@@ -218,10 +230,11 @@ def test_a_trunk_comes_from_the_run_of_the_same_seed_and_nothing_else_does(own_c
     assert run.record["provenance"]["started_from"]["layers"] == [f"conv{number}" for number in range(1, 6)]
 
 
-def test_every_way_has_the_same_computation_in_all():
+@pytest.mark.parametrize("budget", recipes.get("few-turned").budgets)
+def test_every_way_has_the_same_computation_in_all(budget):
     def seen(name, images):
-        recipe = recipes.get(name).at("laptop")
-        return (recipe.train_images or images) * recipe.epochs * recipe.passes * plan.count(recipe, 10).flop
+        recipe = recipes.get(name).at(budget)
+        return plan.computation(recipe, recipe.train_images or images)
 
     whole = few.LABELS[100]
     for percent in few.LABELS:

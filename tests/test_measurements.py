@@ -109,6 +109,14 @@ def belief_by_hand(network, image, side, size):
     return total
 
 
+def test_what_a_network_knows_of_its_training_images(trained):
+    run, splits = trained
+    kept = np.unpackbits(measurements.training(run)["right"])
+    few = splits.train.take(np.arange(56))  # of 60, in whole bytes
+    said = np.asarray(predict.load(run.weights)(few.pixels)).argmax(axis=1)
+    assert np.array_equal(kept, said == few.labels)
+
+
 def test_ten_crops_are_averaged_image_by_image(tmp_path, photographs, capsys):
     small = {"dataset": photographs, "train_images": 54, "epochs": 1, "options.width": 0.125, "options.dense_units": 8}
     run = training.train("imagenet-2012", "quick", 0, small, store=tmp_path / "runs")

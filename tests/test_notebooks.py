@@ -41,6 +41,9 @@ def test_one_parameters_cell_with_a_help_a_line(name):
         known[node.target.id] = ast.literal_eval(node.value)
     assert known["budget"] == "quick"
     assert known["fresh"] is False
+    if "seeds" in known:  # as many as the claims ask, unless the reader says otherwise
+        assert known["seeds"] == 0
+        assert any("seeds = seeds or training.SEEDS[budget]\n" in cell.source for cell in cells(name, "code"))
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)

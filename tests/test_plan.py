@@ -6,7 +6,7 @@ import pytest
 
 from alexnet_tf import costs, plan, recipes, runs
 from alexnet_tf.__main__ import main
-from alexnet_tf.commands import ASSUMED
+from alexnet_tf.commands.trainings import ASSUMED
 from alexnet_tf.errors import LabError
 
 RECIPE = recipes.get("imagenet-2012")
@@ -82,4 +82,4 @@ def test_every_assumption_can_be_set():
 
 def test_todays_recipe_keeps_within_its_computation():
     recipe = recipes.get("today-cifar")
-    assert plan.count(recipe, 10).flop * 50_000 * recipe.epochs <= 0.8e15
+    assert plan.computation(recipe, 50_000) <= 0.8e15

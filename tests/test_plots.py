@@ -53,6 +53,13 @@ def test_names_at_the_ends_do_not_overlap():
     assert all(below.y0 + 0.6 * below.height < above.y0 for below, above in itertools.pairwise(boxes))
 
 
+@pytest.mark.parametrize("name", ["alexnet-lrn", "alexnet-2012", "bn64", "lab3"])
+def test_the_diagram_shows_every_layer_with_weights(name):
+    network = models.build(name, classes=10, width=0.1, dense_units=8)
+    found = texts(plots.diagram(network, "title"))
+    assert {layer.name for layer in network.layers if layer.name.startswith(("conv", "fc"))} <= set(found)
+
+
 def test_the_diagram_needs_no_graphviz():
     network = models.build("bn64", width=0.1, dense_units=8)
     found = texts(plots.diagram(network, "title"))
@@ -116,6 +123,8 @@ def test_curves_against_time_end_with_their_names():
     ax = figure.axes[0]
     assert ax.get_xscale() == "log"
     assert {text.get_text() for text in ax.texts} == {"one", "two", "level"}
+    sprint = plots.against_time({"sprint": ([53], [0.8]), "long": ([1, 2], [0.1, 0.2])}, "x").axes[0]
+    assert [line.get_marker() for line in sprint.lines] == ["o", "None"]  # a single epoch draws no line
 
 
 def test_growth_ticks_what_was_measured_and_what_is_expected():

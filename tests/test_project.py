@@ -71,6 +71,7 @@ ALLOWED = {
     "reports": {"recipe", "runs"},
     "bench": {
         "claims",
+        "layers",
         "datasets",
         "fitting",
         "models",

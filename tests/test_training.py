@@ -1,13 +1,15 @@
 """Training: what a run holds, what is checked before it, odd runs told."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 from conftest import TINY, train_tiny
 
-from alexnet_tf import callbacks, datasets, evaluation, fitting, predict, provenance, recipes, runs, training
+from alexnet_tf import callbacks, claims, datasets, evaluation, fitting, predict, provenance, recipes, runs, training
 from alexnet_tf.errors import LabError, UsageError
+from alexnet_tf.recipe import BUDGETS
 from alexnet_tf.splits import Split, read_image
 
 
@@ -111,6 +113,60 @@ def test_all_are_trained_once_and_what_remains_is_told(tmp_path, monkeypatch, ca
     told = capsys.readouterr().err.splitlines()
     assert [line[:18] for line in told] == ["3 of 4 runs to tra", "2 of 4 runs to tra", "1 of 4 runs to tra"]
     assert told[-1].endswith("next: paper-tanh, seed 1")
+
+
+@pytest.fixture
+def pretended(tmp_path, monkeypatch):
+    """What is trained where training takes no time: recipe, seed, and whether in another run's place."""
+    monkeypatch.setenv("ALEXNET_CACHE", str(tmp_path))
+    monkeypatch.setattr(runs.Run, "outdated", lambda run: [])
+    trained = []
+
+    def pretend(name, budget, seed, protocol="source", fresh=False, store=None):
+        run = runs.locate(name, budget, seed, protocol=protocol, store=store)
+        if not run.finished or fresh:
+            trained.append((name, seed, store is not None))
+            run.scratch.mkdir(parents=True, exist_ok=True)
+            run.weights.write_bytes(b"")
+            (run.path / "record.json").write_text(json.dumps({key: kind() for key, kind in runs.RECORD.items()}))
+        return run
+
+    monkeypatch.setattr(training, "train", pretend)
+    return trained
+
+
+@pytest.mark.parametrize("names", [["few-turned-tuned-10"], ["few-turned-tuned-10", "few-turned"]])
+@pytest.mark.parametrize("fresh", [False, True])
+def test_a_trunk_is_trained_before_what_starts_from_it(pretended, names, fresh, capsys):
+    assert list(training.train_all(names, fresh=fresh)) == names
+    assert pretended == [("few-turned", 0, False), ("few-turned-tuned-10", 0, False)]
+    assert "2 of 2 runs to train" in capsys.readouterr().err
+    training.train_all(names, fresh=fresh)
+    named = [("few-turned", 0, False)] * ("few-turned" in names)
+    assert pretended[2:] == ([*named, ("few-turned-tuned-10", 0, False)] if fresh else [])
+
+
+def test_weights_that_are_gone_are_made_again_and_the_run_stays(pretended):
+    training.train_all(["few-turned"])
+    run = runs.locate("few-turned", "quick", 0)
+    before = (run.path / "record.json").stat().st_mtime_ns
+    run.weights.unlink()
+    training.train_all(["few-turned-tuned-10", "few-turned-linear-10", "few-turned"])
+    assert pretended[1:] == [
+        ("few-turned", 0, True),
+        ("few-turned-tuned-10", 0, False),
+        ("few-turned-linear-10", 0, False),
+    ]
+    assert (run.path / "record.json").stat().st_mtime_ns == before
+    (run.path / "record.json").unlink()  # weights in the cache that belong to no run any more
+    run.weights.write_bytes(b"")
+    training.train_all(["few-turned-tuned-100"])
+    assert pretended[-2:] == [("few-turned", 0, False), ("few-turned-tuned-100", 0, False)]
+
+
+def test_as_many_seeds_as_claims_ask():
+    asked = {field.name: field.default for field in dataclasses.fields(claims.Claim)}["seeds"]
+    assert {budget: 1 if budget == "quick" else asked for budget in BUDGETS} == training.SEEDS
 
 
 def test_a_small_record_keeps_answers_and_no_logits(tmp_path):

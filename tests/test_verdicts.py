@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alexnet_tf import recipes, runs, verdicts
+from alexnet_tf import plots, recipes, runs, verdicts
 from alexnet_tf.claims import CLAIMS, Claim
 from alexnet_tf.evaluation import Interval
 
@@ -60,6 +60,9 @@ def test_a_claim_follows_its_runs(make_run, tmp_path):
     assert row(GAIN).verdict == "not run"
     make_run("lab-bce", np.arange(1000) < 800)
     assert row(GAIN).verdict == "reproduced"
+    assert "lies outside" not in row(GAIN).why
+    far = dataclasses.replace(GAIN, reported=0.3)
+    assert "the source's +30.0 lies outside" in row(far).why
     (base.path / "record.json").unlink()
     assert row(LEVEL).verdict == row(GAIN).verdict == "not run"
 
@@ -77,6 +80,33 @@ def test_a_race_is_a_level_of_its_ratio_and_needs_two_seeds(make_run, tmp_path):
     row = verdicts.scorecard(tmp_path, [claim])[0]
     assert (row.measured, row.n, row.verdict) == (pytest.approx(27 / 4), 3, "reproduced")
     assert "6.0 ± 1.0" in row.why
+
+
+def test_a_race_that_one_side_never_ends_is_not_lost(make_run, tmp_path):
+    claim = next(claim for claim in CLAIMS if claim.rule == "race")
+    for seed in 0, 1:
+        for name, accuracy in (claim.recipe, 0.75), (claim.versus, 0.7):
+            run = make_run(name, [True], seed=seed, budget="laptop")
+            run.record["history"] = [{"epoch": e, "accuracy": accuracy if e == 20 else 0.5} for e in range(1, 21)]
+            (run.path / "record.json").write_text(json.dumps(run.record))
+    row = verdicts.scorecard(tmp_path, [claim])[0]
+    assert (row.measured, row.high, row.verdict) == (1.0, None, "inconclusive")
+    assert "no end" in plots.scorecard([row]).axes[0].texts[0].get_text()
+    assert "Infinity" not in json.dumps(verdicts.as_rows([row]))
+
+
+def test_overfitting_is_the_distance_from_training_to_test_images(make_run, tmp_path):
+    claim = next(claim for claim in CLAIMS if claim.rule == "overfitting")
+    for seed in range(2):
+        for name, known, unknown in (claim.recipe, 900, 700 - seed), (claim.versus, 750, 710):
+            run = make_run(name, np.arange(1000) < unknown, seed=seed, budget="laptop")
+            (run.path / "measurements").mkdir()
+            right = np.packbits(np.arange(1000) < known)
+            np.savez_compressed(run.path / "measurements" / "training.npz", inputs=np.array("x"), right=right)
+        row = verdicts.scorecard(tmp_path, [claim])[0]
+        assert (row.n, row.verdict) == (seed + 1, "reproduced")
+    assert row.measured == pytest.approx(0.16 + 0.0005)
+    assert row.low > 0.15
 
 
 def test_ten_crops_are_judged_where_they_were_measured(make_run, tmp_path):
@@ -97,8 +127,8 @@ def test_a_line_of_a_chapter_compares_only_what_can_be_compared(make_run):
         "lab-bce": [make_run("lab-bce", np.arange(1000) < 800)],
         "lab-base": [make_run("lab-base", [True] * 700 + [False] * 300)],
     }
-    assert verdicts.beside(GAIN, pair, "laptop").endswith("the source: +10.0%")
-    assert verdicts.beside(GAIN, pair, "quick").endswith("%]")
+    assert verdicts.beside(GAIN, pair, "laptop").endswith("the source: +10.0")
+    assert verdicts.beside(GAIN, pair, "quick").endswith("]")
     assert "not tried at quick" in verdicts.beside(GAIN, {}, "quick")
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from alexnet_tf import bench, recipes
-from alexnet_tf.bench import ROUNDS, growth, inputs, layers, memory, page, predictions, races, startup, steps
-from alexnet_tf.errors import LabError
+from alexnet_tf.bench import ROUNDS, growth, inputs, kernels, layers, memory, page, predictions, races, startup, steps
+from alexnet_tf.errors import LabError, choose
 
 
 def backends(rounds: int = ROUNDS, recipes: tuple[str, ...] = ("int305-cnn", "cifar10-bn64")) -> dict[str, Any]:
@@ -35,6 +35,7 @@ def backends(rounds: int = ROUNDS, recipes: tuple[str, ...] = ("int305-cnn", "ci
 PARTS: dict[str, Callable[..., dict[str, Any]]] = {
     "training": steps.training,
     "layers": layers.layers,
+    "kernels": kernels.kernels,
     "inputs": inputs.inputs,
     "generators": inputs.generators,
     "holding": inputs.holding,
@@ -48,7 +49,7 @@ PARTS: dict[str, Callable[..., dict[str, Any]]] = {
     "memory": memory.memory,
     "races": races.races,
 }
-FIXED = ("generators", "races", "startup", "augmentations", "decode")  # these have no choice of recipes
+FIXED = ("generators", "kernels", "races", "startup", "augmentations", "decode")  # these have no choice of recipes
 
 
 def save(folder: Path, part: str, results: Mapping[str, Any]) -> None:
@@ -90,18 +91,17 @@ def main() -> None:
     """Run the parts that are named, or all of them, and write the page."""
     line = parser()
     args = line.parse_args()
-    for part in args.parts:
-        if part not in (*PARTS, "page"):
-            line.error(f"there is no part {part!r}: choose from {', '.join((*PARTS, 'page'))}")
     if args.rounds < 1:
         line.error(f"--rounds must be 1 or more; received {args.rounds}")
     from alexnet_tf.runs import home
 
-    for name in args.recipes or ():
-        try:
+    try:
+        for part in args.parts:
+            choose("part", part, (*PARTS, "page"))
+        for name in args.recipes or ():
             recipes.get(name)
-        except LabError as error:
-            line.error(str(error))
+    except LabError as error:
+        line.error(str(error))
     sys.exit(run(args.parts or list(PARTS), args.rounds, args.recipes, home() / "reports" / "bench"))
 
 

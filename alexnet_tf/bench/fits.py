@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from alexnet_tf import datasets, fitting, models, recipes
-from alexnet_tf.bench import TURN, drawn, in_turns_of, inputs, timed
+from alexnet_tf.bench import TURN, drawn, in_turns_of, inputs, kernels, timed
 from alexnet_tf.errors import LabError
 from alexnet_tf.models import transfer
 from alexnet_tf.optimizers import make_optimizer
@@ -42,11 +42,12 @@ def compiled(recipe: Recipe, classes: int, steps: int = 10_000) -> keras.Sequent
 
 
 def as_written(recipe: Recipe, classes: int) -> keras.Sequential:
-    """The network as the source's code has it: stock optimizer, softmax in the last layer, nothing but defaults."""
+    """The network as the source's code has it: stock layers and optimizer, softmax at its end, nothing but defaults."""
     network = models.ARCHITECTURES[recipe.model]
     *stack, _ = network.layers(classes, **recipe.options)
     last = keras.layers.Dense(classes, activation="softmax")
-    model = keras.Sequential([keras.Input((recipe.image_size, recipe.image_size, 3)), *stack, last])
+    shape = (recipe.image_size, recipe.image_size, 3)
+    model = keras.Sequential([keras.Input(shape), *map(kernels.stock, stack), last])
     stock = {
         "sgd": lambda: keras.optimizers.SGD(recipe.learning_rate, momentum=recipe.momentum),
         "adam": lambda: keras.optimizers.Adam(recipe.learning_rate, beta_1=recipe.momentum),

@@ -65,13 +65,13 @@ def ways(model: Any, batch: int, turn: float) -> dict[str, Callable[[], float]]:
     for layer in model.layers:
         inputs = tf.cast(tf.random.stateless_normal((batch, *layer.input.shape[1:]), [0, 0]), dtype)
         outputs = layer(inputs, training=True)
-        found[layer.name] = _way(layer, inputs, tf.ones_like(outputs), seen, turn)
+        found[layer.name] = way(layer, inputs, tf.ones_like(outputs), seen, turn)
         dtype = layer.compute_dtype
         seen = seen or any(len(weight.shape) > 1 for weight in layer.weights)
     return found
 
 
-def _way(layer: Any, inputs: Any, gradient: Any, seen: bool, turn: float) -> Callable[[], float]:
+def way(layer: Any, inputs: Any, gradient: Any, seen: bool, turn: float) -> Callable[[], float]:
     """One layer's; its input has a gradient where a layer with weights has been seen before it."""
     import tensorflow as tf
 

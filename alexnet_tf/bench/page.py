@@ -193,6 +193,19 @@ def _layers(name: str, entry: Mapping[str, Any]) -> Iterator[str]:
     yield from table(["layer", "µs", "of all", "GFLOP/s", "of its limit"], rows)
 
 
+def kernels(found: Found) -> Iterator[str]:
+    """Our layers beside stock ones."""
+    yield from ("", "## Our layers beside stock ones")
+    if not (entries := found.under("ratios", "kernel/")):
+        yield from missing("kernels")
+        return
+    yield from (
+        "",
+        "How many times as fast as Keras' or TensorFlow's own ours goes forward and back, to equal numbers:",
+    )
+    yield from table(["layer/recipe", "ratio", "quartiles", "n"], [[f"`{n}`", *spread(e)] for n, e in entries.items()])
+
+
 def streams(found: Found) -> Iterator[str]:
     """The input."""
     yield from ("", "## Input")
@@ -291,7 +304,7 @@ def markdown(folder: Path) -> str:
     """The whole page."""
     found = read(folder)
     lines = [HEAD.rstrip(), *targets(found)]
-    for section in (training, layers, streams, predictions, growth, races, startup):
+    for section in (training, layers, kernels, streams, predictions, growth, races, startup):
         lines += section(found)
     if found.under("ratios", "epoch/", "decode/"):
         lines += ["", "## Backends and decoders", *_ratios(found, "epoch/", "decode/")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from alexnet_tf.errors import UsageError, choose
-from alexnet_tf.layers import BatchNormalization, GroupedConv2D, LocalResponseNormalization
+from alexnet_tf.layers import BatchNormalization, GroupedConv2D, LocalResponseNormalization, StridedConv2D
 from alexnet_tf.models.parts import Layers, activate, hidden, layers, logits, torch_init
 from alexnet_tf.quiet import keras
 
@@ -25,7 +25,7 @@ def alexnet_lrn(
     At 224 px the unpadded first convolution leaves 54 x 54, not the paper's 55 x 55.
     """
     lrn = {"depth_radius": depth_radius, "bias": bias, "alpha": alpha, "beta": beta}
-    yield layers.Conv2D(round(96 * width), 11, strides=4, activation="relu", name="conv1")
+    yield StridedConv2D(round(96 * width), 11, strides=4, activation="relu", name="conv1")
     yield layers.MaxPooling2D(3, strides=2, name="pool1")
     yield LocalResponseNormalization(**lrn, name="norm1")  # type: ignore[arg-type]
     yield layers.Conv2D(round(256 * width), 5, padding="same", activation="relu", name="conv2")
@@ -42,7 +42,7 @@ def alexnet_lrn(
 
 def bn64(classes: int, width: float = 1.0, dense_units: int = 1024, dropout: float = 0.5) -> Layers:
     """Source B: batch normalization after each activation; conv4 and conv5 are 1 x 1."""
-    yield layers.Conv2D(round(128 * width), 11, strides=4, activation="relu", name="conv1")
+    yield StridedConv2D(round(128 * width), 11, strides=4, activation="relu", name="conv1")
     yield BatchNormalization(name="norm1")
     yield layers.MaxPooling2D(2, name="pool1")
     yield layers.Conv2D(round(256 * width), 5, padding="same", activation="relu", name="conv2")
@@ -89,7 +89,8 @@ def lab3(
     channels[-1] = 256
     for number, count in enumerate(channels, start=1):
         kernel, stride, padding = {1: (11, 4, "valid"), 2: (5, 1, "same")}.get(number, (3, 1, "same"))
-        yield layers.Conv2D(round(count * width), kernel, strides=stride, padding=padding, name=f"conv{number}", **init)
+        kind = StridedConv2D if stride > 1 else layers.Conv2D
+        yield kind(round(count * width), kernel, strides=stride, padding=padding, name=f"conv{number}", **init)
         if number <= 2 and norm == "batch":
             yield BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"norm{number}")
         if number <= 2 and norm == "lrn":
@@ -169,7 +170,7 @@ def alexnet2012(
         return layers.Conv2D(round(count * width), size, **kwargs)
 
     yield layers.ZeroPadding2D(((1, 2), (1, 2)), name="pad1")
-    yield layers.Conv2D(round(96 * width), 11, strides=4, activation="relu", name="conv1", **weights)
+    yield StridedConv2D(round(96 * width), 11, strides=4, activation="relu", name="conv1", **weights)
     for number in 1, 2:
         if number == 2:
             yield conv(2, 256, 5, True, **one)

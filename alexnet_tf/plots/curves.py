@@ -80,15 +80,15 @@ def against_time(
     ends = {}
     for number, (name, (seconds, rates)) in enumerate(series.items()):
         color = SERIES[number % len(SERIES)]
-        ax.plot(seconds, rates, color=color, linestyle=["-", "--", ":"][number // len(SERIES) % 3])
+        style = ["-", "--", ":"][number // len(SERIES) % 3]
+        ax.plot(seconds, rates, color=color, linestyle=style, marker="o" if len(rates) == 1 else None)
         ends[name] = (seconds[-1], rates[-1], color)
     for name, level in (levels or {}).items():
         ax.axhline(level, color=GREY, linestyle="--", linewidth=1)
         ax.annotate(name, (0.01, level), xycoords=("axes fraction", "data"), va="bottom", fontsize=9, color=GREY)
     ax.set_xscale("log")
-    for name, (x, y, color) in ends.items():
-        ax.annotate(name, (x, y), xytext=(6, 0), textcoords="offset points", color=color, va="center", fontsize=9)
-    ax.set(xlabel="seconds of training", ylabel="test accuracy", title=title)
+    name_ends(ax, ends, at=1.1 * ax.get_xlim()[1])
+    ax.set(xlabel="seconds of training", ylabel="accuracy", title=title)
     ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     return fig
 

@@ -87,7 +87,8 @@ def scorecard(verdicts: Sequence[Verdict]) -> Figure:
     for place, row in zip(range(len(verdicts))[::-1], verdicts, strict=True):
         color = VERDICT_COLORS[row.verdict]
         if row.reported is not None and row.reported > 1:  # how many times faster: no place on an axis of accuracies
-            ours = "" if row.measured is None else f", ours {row.measured:.1f}× [{row.low:.1f}, {row.high:.1f}]"
+            end = "no end" if row.high is None else f"{row.high:.1f}"
+            ours = "" if row.measured is None else f", ours {row.measured:.1f}× [{row.low:.1f}, {end}]"
             ax.text(0.02, place, f"{row.reported:g}× faster{ours}", va="center", fontsize=9)
             ax.text(1.02, place, _outcome(row), color=color, va="center", fontsize=9)
             continue

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 KINDS = {
     "Conv2D": ("convolution", BLUE),
+    "GroupedConv2D": ("convolution", BLUE),
+    "StridedConv2D": ("convolution", BLUE),
     "Dense": ("dense", ORANGE),
     "MaxPooling2D": ("pooling", GREEN),
     "BatchNormalization": ("normalization", PURPLE),

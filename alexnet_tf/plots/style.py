@@ -66,8 +66,8 @@ def whole_epochs(ax: Axes, last: float, first: int = 1) -> None:
     ax.set_xlim(first - 0.04 * last, last * 1.22)
 
 
-def name_ends(ax: Axes, ends: Mapping[str, tuple[float, float, str]]) -> None:
-    """Write each name beside the end (x, y, colour) of its curve, moved apart where they would overlap."""
+def name_ends(ax: Axes, ends: Mapping[str, tuple[float, float, str]], at: float | None = None) -> None:
+    """Write each name beside the end (x, y, colour) of its curve, or all `at` one x, moved apart where they overlap."""
     from sklearn.isotonic import IsotonicRegression
 
     low, high = ax.get_ylim()
@@ -77,11 +77,12 @@ def name_ends(ax: Axes, ends: Mapping[str, tuple[float, float, str]]) -> None:
     places = IsotonicRegression().fit_transform(np.arange(len(names)), wanted - steps) + steps
     for place, name in zip(places, names, strict=True):
         x, _, color = ends[name]
-        pointer = {"arrowstyle": "-", "color": color, "linewidth": 0.7, "shrinkA": 0, "shrinkB": 0}
+        line = {"color": color, "linewidth": 0.7, "shrinkA": 0, "shrinkB": 0}
+        pointer = {"arrowstyle": "-", "relpos": (0, 0.5), **line}  # it ends where the name begins
         ax.annotate(
             name,
             (x, ends[name][1]),
-            xytext=(x + 0.03 * (ax.get_xlim()[1] - ax.get_xlim()[0]), place),
+            xytext=(at or x + 0.03 * (ax.get_xlim()[1] - ax.get_xlim()[0]), place),
             arrowprops=pointer,
             color=color,
             va="center",

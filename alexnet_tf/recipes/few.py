@@ -15,10 +15,12 @@ from alexnet_tf.recipe import Budget, Recipe
 from alexnet_tf.recipes import grid
 
 SEEN = {"laptop": 1_000_000, "paper": 4_000_000}  # images through a network and back, pre-training included
+QUICK_SEEN = 10_000
 TUNED = 0.2  # the share of them that is left after pre-training
 LABELS = {1: 500, 5: 2500, 10: 5000, 100: 50_000}  # percent of CIFAR-10, and images
 DRAWN = {1: 20, 5: 100, 10: 200, 100: 2000}  # of the paintbox
-PAINTER = 1.42  # times the FLOP of a classifier's image is a rebuilt one's, its way back included; a test counts
+# An image costs the painter this many times what it costs a classifier, forward and back; a test counts.
+PAINTER, SLIM_PAINTER = 1.42, 2.33
 
 QUICK = {
     "optimizer": "adam",
@@ -36,10 +38,10 @@ QUICK_PHOTOGRAPHS = 600
 
 
 def _passes(seen: float, images: int, most: int = 10) -> dict[str, int]:
-    """So many images in up to `most` epochs of equally many passes."""
-    passes = max(1, round(seen / images))
-    epochs = min(most, passes)
-    return {"epochs": epochs, "passes": round(passes / epochs)}
+    """As many whole passes as come nearest to so many images, give or take 3 %, in up to `most` equal epochs."""
+    wanted = max(1, round(seen / images))
+    near = [epochs for epochs in range(1, most + 1) if abs(epochs * round(wanted / epochs) - wanted) <= 0.03 * wanted]
+    return {"epochs": near[-1], "passes": round(wanted / near[-1])}
 
 
 def _recipe(
@@ -63,12 +65,17 @@ def _recipe(
     )
 
 
-def _pretrained(name: str, title: str, parameters: int, images: int, cost: float, changes: Mapping[str, Any]) -> Recipe:
+def _pretrained(
+    name: str, title: str, parameters: int, images: int, costs: tuple[float, float], changes: Mapping[str, Any]
+) -> Recipe:
+    """`costs`: of an image, in units of what a classifier's costs, at full width and at `quick`."""
+    cost, slim = costs
     drawn = str(changes.get("dataset", "cifar10")).replace("cifar10", "paintbox")
     budgets: dict[str, tuple[float, Mapping[str, Any]]] = {
         size: (seen / 160_000, _passes(seen * (1 - TUNED) / cost, images, most=40)) for size, seen in SEEN.items()
     }
-    budgets["quick"] = (0.1, {**QUICK, "dataset": drawn, "train_images": 2000, "epochs": 4, "passes": 1})
+    once = {"train_images": round(QUICK_SEEN * (1 - TUNED) / slim / 4), "epochs": 4, "passes": 1}
+    budgets["quick"] = (0.1, {**QUICK, "dataset": drawn, **once})
     return dataclasses.replace(_recipe(name, title, parameters, changes, budgets), small_record=False)
 
 
@@ -77,7 +84,7 @@ TURNED = _pretrained(
     "Pre-training without labels: which way up is the image? (Gidaris et al. 2018)",
     2_511_044,
     4 * LABELS[100],
-    1.0,
+    (1.0, 1.0),
     # No flip: a mirrored image that was turned left looks like one that was turned right.
     {"dataset": "cifar10-turned", "augment": {"crop": 2}},
 )
@@ -86,7 +93,7 @@ REBUILT = _pretrained(
     "Pre-training without labels: what was where a patch is hidden? (Pathak et al. 2016)",
     1_127_075,
     LABELS[100],
-    PAINTER,
+    (PAINTER, SLIM_PAINTER),
     {
         "model": "rebuilder-32",
         "loss": "rebuilding",
@@ -112,7 +119,7 @@ def _labelled(way: str, percent: int) -> Recipe:
     budgets: dict[str, tuple[float, Mapping[str, Any]]] = {
         size: (seen * share / 150_000, _passes(seen * share, images, most=20)) for size, seen in SEEN.items()
     }
-    drawn = _passes(6000 * share, DRAWN[percent], most=5)
+    drawn = _passes(QUICK_SEEN * share, DRAWN[percent], most=5)
     budgets["quick"] = (0.1, {**QUICK, "dataset": "paintbox", "train_images": DRAWN[percent], **drawn})
     title = f"{percent} % of the labels of CIFAR-10, {title}"
     fewer = {} if percent == 100 else {"train_images": images}

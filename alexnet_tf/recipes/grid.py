@@ -130,7 +130,7 @@ KNOBS: dict[str, tuple[Variant, ...]] = {
     ),
     "standardization": (("per-image", {"standardize": "per_image"}, SAME),),
     "image size": (
-        ("size-20", {"crop_from": 23, "image_size": 20}, SAME),
+        ("size-20", {"crop_from": 23, "image_size": 20, "augment.crop": 1}, SAME),
         ("size-40", {"crop_from": 46, "image_size": 40, "augment.crop": 3}, 3_172_554),
     ),
     "augmentation": (

@@ -67,7 +67,7 @@ def _lab(name: str, title: str, parameters: int, changes: Mapping[str, Any], giv
 
 
 RECIPES = (
-    _lab("lab-base", "Lab 3's AlexNet at 227 px", 58_323_722, {}, given="options.dropout"),
+    _lab("lab-base", "Lab 3's AlexNet at 227 px", 58_323_722, {}, given="options.dropout loss"),
     _lab(
         "lab-4conv", "Without the fifth convolution", 56_996_234,
         {"options.convolutions": 4}, given="options.convolutions",

@@ -61,7 +61,10 @@ IMAGENET_2012 = Recipe(
 )
 
 # The paper's four-layer network on CIFAR-10, in two experiments that it describes in a sentence each.
-# There each network had the rate that trained it fastest; here one first guess serves them all, not chosen yet.
+# There each network had the rate that trained it fastest. Here each was searched for it by held-out accuracy after four
+# epochs, with one seed and five to eight trials: around 0.037 all four did well, within a point of noise.
+# `search paper-tanh --budget laptop --trials 5 --space learning_rate=0.005..0.2 --set epochs=4`, likewise paper-no-lrn
+# and paper-lrn; paper-relu with six trials in 0.003..0.1 and two in 0.03..0.12.
 PAPER_RELU = Recipe(
     name="paper-relu",
     source="F",
@@ -71,40 +74,40 @@ PAPER_RELU = Recipe(
     dataset="cifar10",
     image_size=32,
     standardize="symmetric",
-    epochs=30,
+    epochs=12,
     batch_size=128,
-    learning_rate=0.02,
+    learning_rate=0.037,
     momentum=0.9,
     options={"activation": "relu", "lrn": False, "overlapping": True},
     given="dataset options.activation",
     inferred="image_size options.lrn train_images",
     small_record=True,
     budgets={
-        "paper": Budget(minutes=8),
-        "laptop": Budget(minutes=8),
-        "quick": Budget(minutes=0.1, changes={**OBJECTS_QUICK, "batch_size": 32}),
+        "paper": Budget(minutes=5),
+        "laptop": Budget(minutes=5),
+        "quick": Budget(minutes=0.1, changes={**OBJECTS_QUICK, "batch_size": 32, "learning_rate": 0.02}),
     },
 )
 
 PAPER_TANH = dataclasses.replace(
-    PAPER_RELU.change({"options.activation": "tanh", "epochs": 60}),
+    PAPER_RELU.change({"options.activation": "tanh", "epochs": 20}),
     name="paper-tanh",
-    title="The same with tanh, for twice the epochs",
-    budgets={**PAPER_RELU.budgets, "paper": Budget(minutes=16), "laptop": Budget(minutes=16)},
+    title="The same with tanh, for more epochs",
+    budgets={**PAPER_RELU.budgets, "paper": Budget(minutes=8), "laptop": Budget(minutes=8)},
 )
 
 PAPER_NO_LRN = dataclasses.replace(
     PAPER_RELU.change({"crop_from": 32, "image_size": 28, "augment": {"crop": 2, "flip": 0.5}, "l2": 5e-4}),
     name="paper-no-lrn",
     title="Four layers on CIFAR-10 without normalization",
-    epochs=40,
-    steps=(16, 0.1),
+    epochs=24,
+    steps=(10, 0.1),
     given="dataset options.lrn",
     inferred="train_images",
     budgets={
-        "paper": Budget(minutes=10),
-        "laptop": Budget(minutes=10),
-        "quick": Budget(minutes=0.1, changes={**OBJECTS_QUICK, "batch_size": 32, "steps": None}),
+        "paper": Budget(minutes=8),
+        "laptop": Budget(minutes=8),
+        "quick": Budget(minutes=0.1, changes={**OBJECTS_QUICK, "batch_size": 32, "learning_rate": 0.02, "steps": None}),
     },
 )
 

@@ -179,5 +179,25 @@ def _ladder() -> tuple[Recipe, ...]:
     return tuple(rungs)
 
 
+# Of test accuracy, set before any training: the least that we ask of a recipe, and what it aims at.
+GOALS = {"today-cifar": (0.92, 0.94), "today-flowers": (0.85, 0.88)}
+
+
+def against_goal(name: str, accuracy: float) -> str:
+    """What an accuracy is worth beside what the recipe was made for.
+
+    >>> against_goal("today-cifar", 0.93)
+    'the floor of 92% is met, the goal of 94% is not'
+    >>> against_goal("today-cifar", 0.91), against_goal("today-flowers", 0.88)
+    ('the floor of 92% is not met, nor is the goal of 94%', 'the goal of 88% is met')
+    """
+    floor, goal = GOALS[name]
+    if accuracy >= goal:
+        return f"the goal of {goal:.0%} is met"
+    if accuracy >= floor:
+        return f"the floor of {floor:.0%} is met, the goal of {goal:.0%} is not"
+    return f"the floor of {floor:.0%} is not met, nor is the goal of {goal:.0%}"
+
+
 LADDER = _ladder()
 RECIPES = (TODAY_FLOWERS, TODAY_CIFAR, *SPRINTS, *LADDER)

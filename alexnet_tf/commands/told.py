@@ -1,0 +1,66 @@
+"""What the commands say: errors in one line, rows as aligned text or JSON, options as fields."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from alexnet_tf.errors import LabError, UsageError
+from alexnet_tf.recipe import parse_value
+
+
+def told(work: Callable[[], int | None]) -> int:
+    """The exit status of some work, its errors told."""
+    try:
+        return work() or 0
+    except LabError as error:
+        print(f"alexnet_tf: {error}", file=sys.stderr)
+        return error.status
+    except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        print(
+            f"alexnet_tf: {error.strerror or error}: {error.filename or 'check the path and the disk'}", file=sys.stderr
+        )
+        return 1
+    except KeyboardInterrupt:
+        print(
+            "\nalexnet_tf: stopped; what was finished is saved. The same command goes on from there.", file=sys.stderr
+        )
+        return 130
+
+
+def table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> str:
+    """Rows as aligned text; fractions as percentages."""
+
+    def cell(row: dict[str, Any], column: str) -> str:
+        value = row[column]
+        if value is None:
+            return "–"
+        if isinstance(value, float):
+            return f"{value:.1f}" if column == "minutes" else f"{value:.2%}"
+        return f"{value:,}" if column == "parameters" else str(value)
+
+    texts = [list(columns), *[[cell(row, column) for column in columns] for row in rows]]
+    widths = [max(len(text[i]) for text in texts) for i in range(len(columns))]
+    return "\n".join("  ".join(part.ljust(width) for part, width in zip(text, widths, strict=True)) for text in texts)
+
+
+def show(rows: list[dict[str, Any]], columns: Sequence[str], as_json: bool) -> None:
+    print(json.dumps(rows, indent=1) if as_json else table(rows, columns))
+
+
+def overrides_of(items: Sequence[str]) -> dict[str, Any]:
+    overrides: dict[str, Any] = {}
+    for item in items:
+        key, equals, value = item.partition("=")
+        if not equals:
+            raise UsageError(f"--set takes KEY=VALUE; received {item!r}.")
+        if key in overrides:
+            raise UsageError(f"--set {key} is given twice: decide for one value.")
+        overrides[key] = parse_value(value)
+    return overrides

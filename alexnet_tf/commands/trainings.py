@@ -1,0 +1,99 @@
+"""What takes hours: a training, a search, the reports, and a plan of a training too large for here."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from alexnet_tf.commands.told import overrides_of, told
+
+
+def do_train(args: argparse.Namespace) -> int:
+    overrides = overrides_of(args.set)
+    from alexnet_tf import cluster
+    from alexnet_tf.recipes import get
+
+    get(args.recipe).at(args.budget).change(overrides)  # a wrong name is told before TensorFlow loads
+    seat = cluster.find(args.processes, args.process, args.coordinator)
+    if seat.processes == 1:
+        return _train_here(args, overrides)
+    return cluster.guarded(seat, lambda: told(lambda: _train_here(args, overrides, seat.process == 0)))
+
+
+def _train_here(args: argparse.Namespace, overrides: dict[str, Any], tells: bool = True) -> int:
+    from alexnet_tf.runs import locate
+
+    place = locate(args.recipe, args.budget, args.seed, overrides, args.protocol, args.runs)
+    finished = place.finished and not args.fresh
+    from alexnet_tf import training
+
+    run = training.train(
+        args.recipe,
+        args.budget,
+        args.seed,
+        overrides,
+        args.protocol,
+        args.runs,
+        args.fresh,
+        args.skip_damaged,
+        args.devices,
+    )
+    if not tells:
+        return 0
+    metrics, minutes = run.record["metrics"], run.record["provenance"]["minutes"]
+    state = "was finished already" if finished else f"finished in {minutes:.1f} minutes of training"
+    told = f"test loss {metrics['test_loss']:.3f}"
+    if metrics["test_accuracy"] is not None:
+        told = f"test accuracy {metrics['test_accuracy']:.2%}"
+    print(f"{run} {state}: {told}. It lies in {run.path}")
+    return 0
+
+
+def do_search(args: argparse.Namespace) -> None:
+    from alexnet_tf.recipes import get
+
+    fixed = overrides_of(args.set)
+    recipe = get(args.recipe).at(args.budget).change(fixed)  # a wrong name is told before TensorFlow loads
+    from alexnet_tf import datasets, search
+
+    axes = [search.axis(text) for text in args.space]
+    found = search.search(args.recipe, args.trials, args.budget, axes, fixed, args.to, args.seed)
+    held_out = datasets.load(recipe.dataset, "honest", recipe.train_images).val
+    page = search.report(found, args.recipe, args.budget, args.seed, fixed, len(held_out or ()))
+    print(page.read_text(encoding="utf-8"))
+    print(f"Report and picture: {page}", file=sys.stderr)
+
+
+def do_plan(args: argparse.Namespace) -> None:
+    from alexnet_tf.recipes import get
+
+    recipe = get(args.recipe).at("paper")
+    from alexnet_tf import models, plan
+
+    named = {name: value for name, value in vars(args).items() if name in ASSUMED and value is not None}
+    classes = models.ARCHITECTURES[recipe.model].classes
+    print(plan.page(recipe, classes, plan.measured(recipe.name), plan.Assumed(**named)))
+
+
+# What a plan assumes unless it is told (`plan.Assumed` says from where).
+ASSUMED: dict[str, tuple[type, str]] = {
+    "images": (int, "training images"),
+    "tflops": (float, "peak of a GPU"),
+    "utilization": (float, "the share of it that is reached"),
+    "cores": (int, "processor cores a GPU"),
+    "link": (float, "GB/s between the GPUs of a server"),
+    "network": (float, "GB/s a GPU between servers"),
+    "photo": (float, "MB a photograph"),
+    "disk": (float, "GB/s that a server's disk reads"),
+}
+
+
+def do_reports(args: argparse.Namespace) -> int:
+    from alexnet_tf import reports
+    from alexnet_tf.runs import home
+
+    only = [name for name in (args.only or "").split(",") if name]
+    done = reports.make(args.budget, only, args.fresh)
+    print(reports.summary(done, home() / "reports" / args.budget))
+    return 0 if all(report.ok for report in done) else 1
