@@ -165,7 +165,7 @@ def correct(run: Run) -> NDArray[np.bool_]:
     if "test_rebuilt" in outputs:
         accuracy_of(run)
     if "test_right" in outputs:
-        return np.unpackbits(outputs["test_right"], count=len(outputs["test_predicted"])).astype(bool)
+        return np.unpackbits(outputs["test_right"], count=run.record["images"]["test"]).astype(bool)
     return np.argmax(outputs["test_logits"], axis=1) == outputs["test_labels"]
 
 

@@ -79,7 +79,7 @@ def changed_fields(then: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str,
 
 
 # What the outputs of a run may be.
-KEPT = ("test_ids test_labels test_logits", "test_predicted test_right", "test_ids test_seen test_rebuilt")
+KEPT = ("test_ids test_labels test_logits", "test_right", "test_ids test_seen test_rebuilt")
 
 
 @dataclass(frozen=True)
@@ -109,8 +109,8 @@ class Run:
     def outputs(self) -> dict[str, np.ndarray]:
         """Ids, labels and logits for validation and test, as ``val_ids`` ... ``test_logits``.
 
-        A small record holds ``test_predicted`` and ``test_right`` (packed bits) in place of all three; a network
-        that rebuilds images has ``test_seen`` and ``test_rebuilt``.
+        A small record holds ``test_predicted`` and ``test_right`` (packed bits) in place of all three, what a
+        notebook carries ``test_right`` alone; a network that rebuilds images has ``test_seen`` and ``test_rebuilt``.
         """
         file = self.path / "outputs.npz"
         found = read_arrays(file, f"The outputs of {self}")

@@ -17,14 +17,14 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
-import zipfile
 from pathlib import Path
 
 import nbformat
 
-from alexnet_tf import recipes, reports, runs
+from alexnet_tf import evaluation, recipes, reports, runs
 from alexnet_tf.claims import CLAIMS
 
 FIRST_CELL = """# Run me first: I carry the laboratory (alexnet_tf {version}) and put it beside this notebook.
@@ -110,9 +110,9 @@ def unpack(content: str) -> None:
     if (runs.home() / "pyproject.toml").exists() or not content:
         return
     store = runs.store_for("paper")
-    with zipfile.ZipFile(io.BytesIO(base64.b64decode(content))) as packed:
-        there = {name for name in packed.namelist() if (store / name).with_name("record.json").exists()}
-        packed.extractall(store, [name for name in packed.namelist() if name not in there])
+    with tarfile.open(fileobj=io.BytesIO(base64.b64decode(content)), mode="r:xz") as packed:
+        members = [member for member in packed if not (store / member.name).with_name("record.json").exists()]
+        packed.extractall(store, members, filter="data")
 
 
 def speed(seconds: float = 1.0) -> float:
@@ -165,7 +165,7 @@ def minutes_of(name: str, code: str) -> float:
 
 
 def packed_runs(claims: str = "") -> bytes:
-    """What the verdicts on some claims need of the committed runs, as a zip; claims are named by how they begin.
+    """What the verdicts on some claims need of the committed runs, packed; claims are named by how they begin.
 
     That is records, for paired differences who was right where, and measurements that a rule asks for.
     """
@@ -173,32 +173,29 @@ def packed_runs(claims: str = "") -> bytes:
     needed = {name for claim in judged for name in (claim.recipe, claim.versus)}
     paired = {name for claim in judged if claim.rule != "level" for name in (claim.recipe, claim.versus)}
     store, target = runs.store_for("paper"), io.BytesIO()
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as packed:
+    with tarfile.open(fileobj=target, mode="w:xz") as packed:  # one stream: records resemble each other
         for run in runs.listing(store):
             if run.recipe in needed and run.finished and not run.record["overrides"]:
-                place = run.path.relative_to(store).as_posix()
                 record, outputs = _reduced(run) if run.recipe in paired else (run.record, b"")
-                packed.writestr(f"{place}/record.json", json.dumps(record))
-                if outputs:
-                    packed.writestr(f"{place}/outputs.npz", outputs)
+                contents = {"record.json": json.dumps(record).encode(), "outputs.npz": outputs}
                 if (crops := run.path / "measurements" / "ten_crops.npz").exists():
-                    packed.write(crops, f"{place}/measurements/ten_crops.npz")
+                    contents["measurements/ten_crops.npz"] = crops.read_bytes()
+                for name, content in contents.items():
+                    if content:
+                        member = tarfile.TarInfo(f"{run.path.relative_to(store).as_posix()}/{name}")
+                        member.size = len(content)
+                        packed.addfile(member, io.BytesIO(content))
     return target.getvalue()
 
 
 def _reduced(run: runs.Run) -> tuple[dict[str, object], bytes]:
-    """A run's record and outputs, cut down to what a run of the grid keeps: each test image's answer."""
+    """A run's record and outputs, cut down to which test images it gets right."""
     import hashlib
 
     import numpy as np
 
-    whole, content = run.outputs, io.BytesIO()
-    if "test_logits" in whole:
-        answers = whole["test_logits"].argmax(axis=1).astype("uint8")
-        right = np.packbits(answers == whole["test_labels"])
-    else:
-        answers, right = whole["test_predicted"], whole["test_right"]
-    np.savez_compressed(content, test_predicted=answers, test_right=right)
+    content = io.BytesIO()
+    np.savez(content, test_right=np.packbits(evaluation.correct(run)))
     record = {**run.record, "outputs_sha256": hashlib.sha256(content.getvalue()).hexdigest()}
     return {**record, "checksum": runs.checksum(record)}, content.getvalue()
 

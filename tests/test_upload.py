@@ -178,7 +178,7 @@ def test_files_are_small_and_kaggle_has_its_metadata(files):
         carries = re.search('RUNS = "(.*?)"', file.read_text().replace("\\", ""))[1]
         code = upload.code_of(nbformat.read(reports.notebooks()[name], as_version=4))
         assert bool(carries) == (name in upload.JUDGES) == ("verdicts.scorecard(" in code)
-        assert file.stat().st_size < (800_000 if carries else 400_000)
+        assert file.stat().st_size < (600_000 if carries else 400_000)
         about = json.loads((file.parent / "kaggle" / name / "kernel-metadata.json").read_text())
         assert (file.parent / "kaggle" / name / about["code_file"]).exists()
         assert len(about["title"]) <= 50
