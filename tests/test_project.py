@@ -96,7 +96,7 @@ ALLOWED = {
     "export": {"bench", "datasets", "evaluation", "predict", "provenance", "runs", "splits"},
     "pictures": {"models", "plots", "printed", "runs", "verdicts"},
     "site": {"claims", "plots", "provenance", "recipes", "reports", "runs", "verdicts"},
-    "upload": {"claims", "datasets", "provenance", "recipes", "reports", "runs"},
+    "upload": {"claims", "datasets", "evaluation", "provenance", "recipes", "reports", "runs"},
     "errors": set(),
     "files": set(),
     "quiet": set(),
