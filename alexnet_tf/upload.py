@@ -65,7 +65,7 @@ TRAINS = {
         *("lab-*", "grid-base", "grid-per-image", "grid-no-augment", "grid-batch-after", "grid-dropout-0"),
         *("grid-batch-after-dropout-0", "grid-images-*"),
     ),
-    "04_paper_claims": ("paper-*", "grid-base", "grid-no-norm", "grid-dropout-0"),
+    "04_paper_claims": ("paper-*", "grid-base", "grid-lrn-scaled", "grid-no-norm", "grid-dropout-0"),
     "07_todays_recipe": ("today-flowers", "ladder-1", "ladder-3", "ladder-7"),
     "09_few_labels": (
         *("few-turned", "few-rebuilt", "few-*-10", "grid-base"),

@@ -103,7 +103,10 @@ def decide(claim: Claim, found: Interval) -> tuple[str, str]:
         return verdict, why
     if claim.reported is None:
         return "no figure", "the source asks and reports nothing"
-    return judge_level(found, claim.reported, claim.margin, ".1f" if claim.rule == "race" else ".1%")
+    if claim.rule == "race":
+        verdict, why = judge_level(found, claim.reported, claim.margin, ".1f")
+        return verdict, f"{why}; faster all the same" if verdict == "not reproduced" and found.low > 1 else why
+    return judge_level(found, claim.reported, claim.margin)
 
 
 def beside(claim: Claim, trained: Mapping[str, Sequence[Run]], budget: str) -> str:

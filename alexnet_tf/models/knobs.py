@@ -20,6 +20,11 @@ POOLINGS = {
 NORMS: dict[str, tuple[Any, bool]] = {
     "none": (None, False),
     "lrn": (functools.partial(LocalResponseNormalization, depth_radius=2, bias=2.0), False),
+    # The paper's constants are for pixels up to 127.5 from the mean; for pixels up to 1 this alpha normalizes alike.
+    "lrn-scaled": (
+        functools.partial(LocalResponseNormalization, depth_radius=2, bias=2.0, alpha=1e-4 * 127.5**2),
+        False,
+    ),
     "lrn-a": (functools.partial(LocalResponseNormalization, depth_radius=5, bias=1.0), False),
     "batch-before": (BatchNormalization, True),
     "batch-after": (BatchNormalization, False),

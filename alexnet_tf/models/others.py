@@ -49,10 +49,14 @@ def lenet(classes: int, width: float = 1.0) -> Layers:
     yield logits(classes, 5, **torch_init(dense4))
 
 
-def four_layer(classes: int, activation: str = "relu", lrn: bool = False, overlapping: bool = True) -> Layers:
-    """A stand-in for the paper's four-layer CIFAR-10 network, which it does not describe.
+def four_layer(
+    classes: int, activation: str = "relu", lrn: bool = False, overlapping: bool = True, alpha: float = 1e-4
+) -> Layers:
+    """A stand-in for the paper's two four-layer networks on CIFAR-10.
 
-    Three 5 x 5 convolutions and one dense layer, as in the author's own CIFAR-10 examples of the time.
+    Three 5 x 5 convolutions and one dense layer, as in the author's own CIFAR-10 examples of the time. The network of
+    the paper's race is not described; that of its normalization stands in files which its author published with
+    cuda-convnet, and has two layers that share no weights. `alpha` is the normalization's.
     """
     choose("activation", activation, ["relu", "tanh"])
     for number, count in enumerate((32, 32, 64), start=1):
@@ -60,7 +64,7 @@ def four_layer(classes: int, activation: str = "relu", lrn: bool = False, overla
         pool = layers.MaxPooling2D if number == 1 else layers.AveragePooling2D
         yield pool(3 if overlapping else 2, strides=2, padding="same", name=f"pool{number}")
         if lrn and number < 3:
-            yield LocalResponseNormalization(depth_radius=2, bias=2.0, name=f"norm{number}")
+            yield LocalResponseNormalization(depth_radius=2, bias=2.0, alpha=alpha, name=f"norm{number}")
     yield layers.Flatten(name="flatten")
     yield logits(classes, 4)
 

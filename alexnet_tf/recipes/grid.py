@@ -79,6 +79,7 @@ KNOBS: dict[str, tuple[Variant, ...]] = {
     ),
     "normalization": (
         ("no-norm", {"options.norm": "none"}, SAME),
+        ("lrn-scaled", {"options.norm": "lrn-scaled"}, SAME),
         ("lrn-a", {"options.norm": "lrn-a"}, SAME),
         ("batch-before", {"options.norm": "batch-before"}, 2_517_898),
         ("batch-after", {"options.norm": "batch-after"}, 2_517_898),
@@ -152,8 +153,7 @@ KNOBS: dict[str, tuple[Variant, ...]] = {
     "convolution left out": (
         ("without-conv1", {"options.without": 1}, 2_369_546),
         ("without-conv2", {"options.without": 2}, 2_225_226),
-        ("without-conv3", {"options.without": 3}, 2_185_226),
-        ("without-conv4", {"options.without": 4}, 2_185_226),
+        ("without-conv3", {"options.without": 3}, 2_185_226),  # in one tower the same network as without its fourth
         ("without-conv5", {"options.without": 5}, 2_558_026),
     ),
     "dense layers": (
