@@ -145,6 +145,19 @@ def strangers(run: Run, kinds: Mapping[str, NDArray[np.uint8]]) -> Arrays:
     return measured(run, "strangers", compute, seen)
 
 
+def normalization(run: Run, images: int = 200) -> Arrays:
+    """By what the first normalization multiplies activations of some test images: their 1st, 50th, 99th percentile."""
+    from alexnet_tf import interpret
+
+    def compute(model: Any) -> Arrays:
+        some = datasets.again(run.record).test.pixels[:images]
+        before, after = interpret.activations(model, some, ["act1", "norm1"]).values()
+        alive = np.abs(before) > 1e-3
+        return {"factors": np.percentile(after[alive] / before[alive], [1, 50, 99])}
+
+    return measured(run, "normalization", compute, images)
+
+
 def twins(run: Run, splits: Splits) -> Arrays:
     """For each test image its nearest training image: which, how far apart in pixels, and whether seen mirrored.
 

@@ -117,6 +117,19 @@ def test_what_a_network_knows_of_its_training_images(trained):
     assert np.array_equal(kept, said == few.labels)
 
 
+@pytest.mark.parametrize(("norm", "competes"), [("lrn", False), ("lrn-scaled", True), ("none", None)])
+def test_what_a_normalization_multiplies_by(tmp_path, norm, competes):
+    tiny = {**TINY, "options.width": 0.25, "options.norm": norm}
+    run = training.train("grid-base", "quick", 0, tiny, store=tmp_path)
+    if competes is None:
+        with pytest.raises(LabError, match="norm1"):
+            measurements.normalization(run)
+        return
+    low, middle, high = measurements.normalization(run)["factors"]
+    assert low <= middle <= high <= 2**-0.75 + 1e-6  # without any neighbours
+    assert (high - low > 0.01) == competes
+
+
 def test_ten_crops_are_averaged_image_by_image(tmp_path, photographs, capsys):
     small = {"dataset": photographs, "train_images": 54, "epochs": 1, "options.width": 0.125, "options.dense_units": 8}
     run = training.train("imagenet-2012", "quick", 0, small, store=tmp_path / "runs")
