@@ -82,6 +82,16 @@ def test_a_race_is_a_level_of_its_ratio_and_needs_two_seeds(make_run, tmp_path):
     assert "6.0 ± 1.0" in row.why
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "verdict", "direction"),
+    [(1.4, 1.8, "not reproduced", True), (0.9, 1.8, "not reproduced", False), (5.5, 6.5, "reproduced", False)],
+)
+def test_a_race_won_by_less_than_claimed_is_won_all_the_same(low, high, verdict, direction):
+    claim = next(claim for claim in CLAIMS if claim.rule == "race")
+    found, why = verdicts.decide(claim, Interval((low + high) / 2, low, high, 3))
+    assert (found, why.endswith("faster all the same")) == (verdict, direction)
+
+
 def test_a_race_that_one_side_never_ends_is_not_lost(make_run, tmp_path):
     claim = next(claim for claim in CLAIMS if claim.rule == "race")
     for seed in 0, 1:
