@@ -174,7 +174,7 @@ def executed(saved):
 def test_jupyterlab_opens_on_a_page_that_leads_to_every_lesson(browser, lab):
     start = re.search(r"default_url=/lab(\S+)", (ROOT / "Makefile").read_text())
     page = browser.new_page(viewport={"width": 1400, "height": 1000})
-    page.goto(f"{lab}{start[1]}?token=lab")
+    page.goto(f"{lab}{start[1]}?token=lab", timeout=120_000)
     page.wait_for_selector(".jp-RenderedMarkdown h1:has-text('AlexNet laboratory')", timeout=120_000)
     links = page.eval_on_selector_all(".jp-RenderedMarkdown td a", "found => found.map(link => link.textContent)")
     assert [link[:2] for link in links] == [name[:2] for name in reports.notebooks()]
@@ -191,7 +191,7 @@ def test_a_notebook_runs_to_its_end_in_jupyterlab_and_the_panel_answers(browser,
         cell.update(outputs=[], execution_count=None)
     nbformat.write(fresh, notebook)
     page = browser.new_page(viewport={"width": 1400, "height": 1000})
-    page.goto(f"{lab}/tree/{notebook.name}?token=lab")
+    page.goto(f"{lab}/tree/{notebook.name}?token=lab", timeout=120_000)
     page.wait_for_selector(IDLE, state="attached", timeout=120_000)
     page.click(".lm-MenuBar-itemLabel:text-is('Run')")
     page.click(".lm-Menu-itemLabel:text-is('Run All Cells')")
