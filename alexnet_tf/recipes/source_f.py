@@ -118,8 +118,8 @@ PAPER_LRN = dataclasses.replace(
     title="The same with local response normalization after the first two poolings",
 )
 
-# With pixels within 1, as here, the paper's alpha leaves of its normalization a factor of 2 ** -0.75 and no more. Scaled
-# it wants a higher rate: of eight trials searched likewise, three of them in 0.06..0.25, 0.07 was the best.
+# With pixels within 1, as here, the paper's alpha leaves of its normalization a factor of 2 ** -0.75 and no more.
+# Scaled it wants a higher rate: of eight trials searched likewise, three of them in 0.06..0.25, 0.07 was the best.
 PAPER_LRN_SCALED = dataclasses.replace(
     PAPER_LRN.change({"options.alpha": 1e-4 * 127.5**2, "learning_rate": 0.07}),
     name="paper-lrn-scaled",
