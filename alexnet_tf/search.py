@@ -1,13 +1,15 @@
 """Look for better settings of a recipe, judged on held-out training images alone.
 
-Optuna proposes (its Bayesian sampler), stops hopeless trials early and keeps them in one journal file, which
-several processes may share without a server, as KerasTuner's need one; it wants no say in how a model is built.
+Optuna proposes (its Bayesian sampler; where the trials suffice for all choices, each once), stops hopeless trials
+early and keeps them in one journal file, which several processes may share without a server, as KerasTuner's need
+one; it wants no say in how a model is built.
 Each trial is a training of the laboratory under the `honest` protocol that never sees the test images; one that
 was killed is gone on with by the next call.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import math
@@ -17,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from alexnet_tf import files, recipes, runs, training
+from alexnet_tf import files, provenance, recipes, runs, training
 from alexnet_tf.errors import LabError, UsageError
 from alexnet_tf.recipe import Recipe, parse_value
 
@@ -112,7 +114,10 @@ def search(
     folder: Path | str | None = None,
     seed: int = 0,
 ) -> Found:
-    """Go on until the study has `trials` trials, those of other processes and earlier calls included."""
+    """Go on until the study has `trials` trials, those of other processes and earlier calls included.
+
+    If every axis is a list and the first call's trials suffice, each combination is tried once.
+    """
     try:
         import optuna
     except ImportError as error:
@@ -127,6 +132,11 @@ def search(
     place = Path(folder) if folder else runs.cache() / "search" / f"{name}-{budget}"
     place.mkdir(parents=True, exist_ok=True)
     study = _study(place, recipe, axes, seed)
+    if math.prod(len(one.choices) or math.inf for one in axes) <= trials:
+        every = list(itertools.product(*(one.choices for one in axes)))
+        trials = len(every)
+        for values in every:
+            study.enqueue_trial(dict(zip((one.name for one in axes), values, strict=True)), skip_if_exists=True)
 
     def train(trial: Any) -> float:
         values = {one.name: one.suggest(trial) for one in axes}
@@ -197,6 +207,8 @@ def _found(study: Any, place: Path) -> Found:
 
     trials = []
     for trial in study.trials:
+        if trial.state.name == "WAITING":
+            continue
         reached = list(trial.intermediate_values.values())
         trials.append(
             {
@@ -274,4 +286,14 @@ def report(found: Found, name: str, budget: str, seed: int, fixed: Mapping[str, 
     )
     target = found.folder / "search.md"
     files.write_atomically(target, page.encode())
+    kept = {"name": name, "budget": budget, "seed": seed, "fixed": fixed, "held_out": held_out, "trials": found.trials}
+    kept |= {"hardware": provenance.hardware(), "versions": provenance.versions((*provenance.PACKAGES, "optuna"))}
+    files.write_atomically(found.folder / "search.json", (json.dumps(kept, indent=1) + "\n").encode())
     return target
+
+
+def kept(budget: str) -> dict[str, list[dict[str, Any]]]:
+    """The trials of every search at a budget whose report lies in `reports/search`, by their recipe."""
+    pages = sorted((runs.home() / "reports" / "search").glob("*/search.json"))
+    found = [json.loads(page.read_text(encoding="utf-8")) for page in pages]
+    return {each["name"]: each["trials"] for each in found if each["budget"] == budget}

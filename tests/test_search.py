@@ -8,7 +8,7 @@ import optuna
 import pytest
 from conftest import TINY
 
-from alexnet_tf import datasets, search, training
+from alexnet_tf import datasets, runs, search, training
 from alexnet_tf.__main__ import main
 from alexnet_tf.errors import LabError, UsageError
 from alexnet_tf.splits import Split
@@ -52,6 +52,29 @@ def test_a_search_finds_the_peak_stops_the_hopeless_and_says_what_mattered(monke
     assert f"--set learning_rate={found.best['values']['learning_rate']}" in page
     assert "--protocol honest" in page
     assert (tmp_path / "search.png").stat().st_size > 5000
+
+
+def test_trials_that_suffice_for_all_choices_try_each_once(monkeypatch, tmp_path):
+    asked = pretend(monkeypatch, peak)
+    axes = [search.axis("learning_rate=0.001,0.01,0.1"), search.axis("l2=0,0.001")]
+    for trials in 6, 9:
+        found = search.search("cifar10-bn64", trials, axes=axes, folder=tmp_path)
+        tried = [(each["learning_rate"], each["l2"]) for each in asked]
+        assert tried == [(rate, l2) for rate in (0.001, 0.01, 0.1) for l2 in (0, 0.001)]
+    assert found.best["values"]["learning_rate"] == 0.01
+
+
+def test_a_report_in_its_place_is_found_again(monkeypatch, tmp_path):
+    pretend(monkeypatch, peak)
+    monkeypatch.setattr(runs, "home", lambda: tmp_path)
+    assert search.kept("quick") == {}
+    folder = tmp_path / "reports" / "search" / "cifar10-bn64-quick"
+    found = search.search("cifar10-bn64", 2, axes=[search.axis("learning_rate=0.001,0.01")], folder=folder)
+    search.report(found, "cifar10-bn64", "quick", 0, {}, 400)
+    assert search.kept("laptop") == {}
+    (trials,) = search.kept("quick").values()
+    assert [trial["values"]["learning_rate"] for trial in trials] == [0.001, 0.01]
+    assert json.loads((folder / "search.json").read_text())["held_out"] == 400
 
 
 def test_it_goes_on_and_refuses_another_question(monkeypatch, tmp_path):
