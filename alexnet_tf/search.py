@@ -21,6 +21,7 @@ from typing import Any
 
 from alexnet_tf import files, provenance, recipes, runs, training
 from alexnet_tf.errors import LabError, UsageError
+from alexnet_tf.evaluation import Interval, binomial_interval
 from alexnet_tf.recipe import Recipe, parse_value
 
 HINT = "as learning_rate=0.001..0.1 or options.dropout=0,0.3,0.5"
@@ -292,8 +293,14 @@ def report(found: Found, name: str, budget: str, seed: int, fixed: Mapping[str, 
     return target
 
 
-def kept(budget: str) -> dict[str, list[dict[str, Any]]]:
-    """The trials of every search at a budget whose report lies in `reports/search`, by their recipe."""
-    pages = sorted((runs.home() / "reports" / "search").glob("*/search.json"))
-    found = [json.loads(page.read_text(encoding="utf-8")) for page in pages]
-    return {each["name"]: each["trials"] for each in found if each["budget"] == budget}
+def along_rates(budget: str) -> dict[str, dict[float, Interval]]:
+    """How accuracy on the held-out images changes with the rate, of each recipe searched in `reports/search`."""
+    curves = {}
+    for page in sorted((runs.home() / "reports" / "search").glob("*/search.json")):
+        found = json.loads(page.read_text(encoding="utf-8"))
+        reached = {t["values"].get("learning_rate"): t["accuracy"] for t in found["trials"] if t["state"] == "complete"}
+        if found["budget"] == budget and None not in reached:
+            held_out = found["held_out"]
+            right = {rate: round(accuracy * held_out) for rate, accuracy in sorted(reached.items())}
+            curves[found["name"]] = {rate: binomial_interval(n, held_out) for rate, n in right.items()}
+    return curves

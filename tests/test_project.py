@@ -56,7 +56,7 @@ ALLOWED = {
     "training": {"datasets", "devices", "fitting", "preprocess", "provenance", "recipe", "recipes", "runs", "splits"},
     "evaluation": {"runs"},
     "verdicts": {"claims", "evaluation", "recipe", "recipes", "runs"},
-    "search": {"plots", "provenance", "recipe", "recipes", "runs", "training"},
+    "search": {"evaluation", "plots", "provenance", "recipe", "recipes", "runs", "training"},
     "growth": {"evaluation"},
     "finetune": {"datasets", "evaluation", "growth", "models", "plots", "predict", "recipes", "runs", "training"},
     "ablation": {"evaluation", "growth", "plan", "recipes", "runs"},

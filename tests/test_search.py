@@ -67,14 +67,15 @@ def test_trials_that_suffice_for_all_choices_try_each_once(monkeypatch, tmp_path
 def test_a_report_in_its_place_is_found_again(monkeypatch, tmp_path):
     pretend(monkeypatch, peak)
     monkeypatch.setattr(runs, "home", lambda: tmp_path)
-    assert search.kept("quick") == {}
+    assert search.along_rates("quick") == {}
     folder = tmp_path / "reports" / "search" / "cifar10-bn64-quick"
     found = search.search("cifar10-bn64", 2, axes=[search.axis("learning_rate=0.001,0.01")], folder=folder)
     search.report(found, "cifar10-bn64", "quick", 0, {}, 400)
-    assert search.kept("laptop") == {}
-    (trials,) = search.kept("quick").values()
-    assert [trial["values"]["learning_rate"] for trial in trials] == [0.001, 0.01]
-    assert json.loads((folder / "search.json").read_text())["held_out"] == 400
+    assert search.along_rates("laptop") == {}
+    ((name, curve),) = search.along_rates("quick").items()
+    assert name == "cifar10-bn64"
+    assert {rate: found.mean for rate, found in curve.items()} == {0.001: pytest.approx(0.7), 0.01: pytest.approx(0.9)}
+    assert curve[0.01].low < 0.87
 
 
 def test_it_goes_on_and_refuses_another_question(monkeypatch, tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
@@ -95,13 +95,13 @@ def against_time(
 
 @styled
 def growth(
-    measured: Mapping[str, Mapping[int, Interval]],
+    measured: Mapping[str, Mapping[Any, Interval]],
     title: str,
     expected: Mapping[int, Interval] | None = None,
     x: str = "training images",
     y: str = "test accuracy",
 ) -> Figure:
-    """What grows with the number of training images or epochs, with intervals; dashed what a fit expects."""
+    """What changes with training images, epochs or a rate, with intervals; dashed what a fit expects."""
     fig, ax = figure(9, 4.8)
     for color, (name, points) in zip(itertools.cycle(SERIES), measured.items(), strict=False):
         means = [found.mean for found in points.values()]
@@ -123,7 +123,7 @@ def growth(
         ax.fill_between(sizes, lows, highs, color=GREY, alpha=0.15, linewidth=0)
     ax.set_xscale("log")
     ticks = sorted({size for points in (*measured.values(), expected or {}) for size in points})
-    ax.set_xticks(ticks, [f"{size:,}" for size in ticks])
+    ax.set_xticks(ticks, [f"{size:,g}" for size in ticks])
     ax.minorticks_off()
     ax.set(xlabel=x, ylabel=y, title=title)
     ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
