@@ -178,8 +178,9 @@ def packed_runs(claims: str = "") -> bytes:
             if run.recipe in needed and run.finished and not run.record["overrides"]:
                 record, outputs = _reduced(run) if run.recipe in paired else (run.record, b"")
                 contents = {"record.json": json.dumps(record).encode(), "outputs.npz": outputs}
-                if (crops := run.path / "measurements" / "ten_crops.npz").exists():
-                    contents["measurements/ten_crops.npz"] = crops.read_bytes()
+                for measured in "ten_crops", "training":
+                    if (file := run.path / "measurements" / f"{measured}.npz").exists():
+                        contents[f"measurements/{measured}.npz"] = file.read_bytes()
                 for name, content in contents.items():
                     if content:
                         member = tarfile.TarInfo(f"{run.path.relative_to(store).as_posix()}/{name}")
