@@ -127,5 +127,5 @@ def growth(
     ax.minorticks_off()
     ax.set(xlabel=x, ylabel=y, title=title)
     ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    ax.legend(loc="upper left")
+    ax.legend(loc="best")
     return fig
