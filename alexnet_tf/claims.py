@@ -1,8 +1,9 @@
 """What the sources report, and where they disagree with themselves: data, no computation.
 
 A claim fixes, before its first run, what is compared, at which protocol and budget, the margin,
-the number of seeds and the rule. Line numbers are lines of the sources' text as this project
-received it; the summaries are ours.
+the number of seeds and the rule. Some of the 2012 paper's were changed later, and `04_paper_claims`
+says which. Line numbers are lines of the sources' text as this project received it; the summaries
+are ours.
 """
 
 from __future__ import annotations
