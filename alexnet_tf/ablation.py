@@ -66,9 +66,10 @@ def table(found: Sequence[Effect]) -> str:
     told = f"{'points':>7}  {'95 % interval':<18}{'p':>7}{'parameters':>12}{'MFLOP':>7}{'minutes':>9}"
     lines = [f"{'variant':<18}{'knob':<22}{told}"]
     for effect in found:
+        p = f"{effect.p:.3f}" if effect.p >= 0.0005 else "<0.001"
         between = f"[{100 * effect.gain.low:+.1f}, {100 * effect.gain.high:+.1f}]"
         lines.append(
-            f"{effect.variant:<18}{effect.knob:<22}{100 * effect.gain.mean:>+7.1f}  {between:<18}{effect.p:>7.3f}"
+            f"{effect.variant:<18}{effect.knob:<22}{100 * effect.gain.mean:>+7.1f}  {between:<18}{p:>7}"
             f"{effect.parameters:>12,}{effect.flop / 1e6:>7.0f}{effect.minutes:>9.1f}"
         )
     return "\n".join(lines)

@@ -1,5 +1,6 @@
 """The grid read: effects against the base, interactions, and curves along what grows."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -43,6 +44,9 @@ def test_effects_are_paired_sorted_and_carry_their_cost(trained):
     assert len(lines) == 3
     assert f"{100 * best.gain.mean:+.1f}" in lines[1]
     assert f"{worst.parameters:,}" in lines[2]
+    told = ablation.table([dataclasses.replace(worst, p=0.0004), dataclasses.replace(worst, p=0.0006)]).splitlines()
+    assert "<0.001" in told[1]
+    assert " 0.001" in told[2]
 
 
 def test_what_adds_up_does_not_interact(trained):
