@@ -120,6 +120,7 @@ def parser() -> argparse.ArgumentParser:
     search.add_argument(
         "--trials", type=_count, required=True, metavar="N", help="how many the study shall have in all"
     )
+    search.add_argument("--patient", action="store_true", help="let every trial come to its end, however it begins")
     search.add_argument("--budget", default="quick", metavar="B", help=f"one of {', '.join(BUDGETS)} (default: quick)")
     search.add_argument("--space", action="append", default=[], metavar="KEY=LOW..HIGH", help=SPACE)
     search.add_argument(

@@ -15,7 +15,7 @@ import numpy as np
 
 from alexnet_tf import order
 from alexnet_tf.ahead import Decoder
-from alexnet_tf.augment import Draw, augment, color_components
+from alexnet_tf.augment import TURN, Draw, augment, color_components
 from alexnet_tf.devices import Share
 from alexnet_tf.errors import LabError
 from alexnet_tf.preprocess import Preprocess
@@ -27,13 +27,15 @@ WHOLE = Share()
 MIXING = ("mixup", "cutmix")  # each takes something from an image's left neighbour in the batch
 
 
-def _keyed(key: Any, count: int, rows: Any = None) -> Draw:
-    """Uniform numbers, one an image, from a key: a JAX key inside `jit`, a whole number elsewhere.
+def _keyed(key: Any, count: int, rows: Any = None, turns: Any = None) -> Draw:
+    """Uniform numbers, one an image, from a key: a JAX key inside `jit`, a whole number elsewhere; or whose turn it is.
 
     With `rows`, those of some images of a batch of `count`.
     """
 
     def draw(what: str, low: Any, high: Any) -> Any:
+        if what == TURN and turns is not None:
+            return turns
         own = zlib.crc32(what.encode()) & 0x7FFFFFFF
         if keras.backend.backend() == "jax":
             import jax
@@ -85,9 +87,10 @@ def _steps(
     begin: tuple[int, int],
     share: Share,
     neighbours: int,
-) -> Iterator[tuple[np.ndarray, Any, np.ndarray | None, int]]:
-    """Step after step: the places of its images, its key, and of a share which rows of how many these are."""
+) -> Iterator[tuple[np.ndarray, Any, np.ndarray | None, int, np.ndarray]]:
+    """Step after step: the places of its images, its key, of a share which rows of how many these are, and turns."""
     (epoch, first), images, large = begin, len(split), order.in_blocks(split)
+    parity = order.turns(images, seed)
     while True:
         if large:
             whole = order.of_epoch(images, seed, epoch)
@@ -104,7 +107,7 @@ def _steps(
                 own = share.rows(count)
                 rows = np.arange(own[0] - neighbours, own[-1] + 1) % count
                 places = places[rows]
-            yield places, _key(seed, epoch, step), rows, count
+            yield places, _key(seed, epoch, step), rows, count, (parity[places] + epoch) % 2
         epoch, first = epoch + 1, 0
 
 
@@ -130,16 +133,16 @@ def training_stream(
     # A share comes with the neighbours that its first images are mixed with, and gives them away again.
     neighbours = 0 if share.processes == 1 else sum(bool(amounts.get(name)) for name in MIXING)
 
-    def prepare(raw: Any, labels: Any, key: Any, rows: Any, count: int) -> tuple[Any, Any]:
+    def prepare(raw: Any, labels: Any, key: Any, rows: Any, turns: Any, count: int) -> tuple[Any, Any]:
         raw = preprocess.before_augmentation(raw)
-        raw, labels = augment(raw, labels, amounts, _keyed(key, count, rows), components)
+        raw, labels = augment(raw, labels, amounts, _keyed(key, count, rows, turns), components)
         return preprocess.after_augmentation(raw[neighbours:]), labels[neighbours:]
 
     run = _compiled(prepare, fixed=("count",))
     steps = _steps(split, batch_size, seed, drop_remainder, begin, share, neighbours)
-    asked = ((places, (one_hot[split.labels[places]], key, rows, count)) for places, key, rows, count in steps)
-    for raw, (labels, key, rows, count) in batches(asked):
-        yield run(raw, labels, key, rows, count=count)
+    asked = ((places, (one_hot[split.labels[places]], *along)) for places, *along in steps)
+    for raw, (labels, key, rows, count, turns) in batches(asked):
+        yield run(raw, labels, key, rows, turns, count=count)
 
 
 class _Evaluation(keras.utils.PyDataset):

@@ -26,7 +26,8 @@ ops = keras.ops
 
 Draw = Callable[[str, float, float], Any]  # (what for, low, high) -> a number for each image
 GREY = np.array([0.299, 0.587, 0.114], "float32")
-MOTIONS = ("resized_crop", "rotation", "shift", "shear", "zoom", "flip", "crop")  # in the order of their product
+MOTIONS = ("resized_crop", "rotation", "shift", "shear", "zoom", "flip", "alternate", "crop", "reflect")  # their order
+TURN = "turn"  # what a stream that knows its images answers with 0 or 1, each epoch the other
 STEPS = 4096  # of the table that turns a uniform draw into MixUp's share
 
 
@@ -66,7 +67,10 @@ def motion(name: str, amount: float, size: float, draw: Draw) -> Any:
     if name == "flip":  # amount: the probability
         mirrored = ops.where(draw("flip", 0, 1) < amount, -1.0, 1.0)
         return _matrices([[mirrored, 0, 0], [0, 1, 0], [0, 0, 1]], mirrored)
-    if name == "crop":  # amount: pixels of padding on each side; a whole-pixel offset an image
+    if name == "alternate":  # mirrored in every other epoch, some images first in the even, some in the odd ones
+        mirrored = ops.where(draw(TURN, 0, 2) >= 1, -1.0, 1.0)
+        return _matrices([[mirrored, 0, 0], [0, 1, 0], [0, 0, 1]], mirrored)
+    if name in ("crop", "reflect"):  # amount: pixels of padding on each side; a whole-pixel offset an image
         most = 2.0 * round(amount) + 1
         across, down = (ops.floor(draw(f"crop {axis}", 0, most)) - round(amount) for axis in "xy")
     elif name == "shift":  # amount: the largest share of the width and the height
@@ -90,7 +94,7 @@ def motion(name: str, amount: float, size: float, draw: Draw) -> Any:
 
 
 def _move(images: Any, active: Mapping[str, float], draw: Draw) -> Any:
-    """A padded crop leaves black outside, as torchvision's; everything else repeats the border."""
+    """A padded crop leaves black outside, as torchvision's, "reflect" mirrors; everything else repeats the border."""
     moving = [name for name in MOTIONS if name in active]
     size = float(images.shape[1])
     matrices = [motion(name, active[name], size, draw) for name in moving]
@@ -104,12 +108,13 @@ def _move(images: Any, active: Mapping[str, float], draw: Draw) -> Any:
     for matrix in matrices:
         product = ops.matmul(product, matrix)
     product = ops.matmul(product, _matrices([[1, 0, -centre], [0, 1, -centre], [0, 0, 1]], like))
-    whole_pixels = set(moving) <= {"flip", "crop"} and "randaugment" not in active
+    whole_pixels = set(moving) <= {"flip", "alternate", "crop", "reflect"} and "randaugment" not in active
+    outside = "constant" if "crop" in active else "reflect" if "reflect" in active else "nearest"
     return ops.image.affine_transform(
         images,
         ops.reshape(product, (-1, 9))[:, :8],
         interpolation="nearest" if whole_pixels else "bilinear",
-        fill_mode="constant" if "crop" in active else "nearest",
+        fill_mode=outside,
     )
 
 

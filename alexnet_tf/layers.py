@@ -149,6 +149,28 @@ def _in_squares(images: Any, step: int) -> Any:
 
 
 @keras.saving.register_keras_serializable("alexnet_tf")
+class Scale(keras.layers.Layer):
+    """Times a constant. Keras' `Rescaling` asks for TensorFlow under any backend once it is compiled.
+
+    >>> float(Scale(0.25)(8.0))
+    2.0
+    """
+
+    def __init__(self, factor: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.factor = float(factor)
+
+    def call(self, inputs: Any) -> Any:
+        return inputs * self.factor
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "factor": self.factor}
+
+
+@keras.saving.register_keras_serializable("alexnet_tf")
 class HidePatches(keras.layers.Layer):
     """In training, square patches of an image become zero, each with probability `share`; else nothing happens.
 

@@ -24,6 +24,11 @@ def in_blocks(split: Split) -> bool:
     return len(split) > WINDOW and bool(split.files) and prepared.is_place(split.files[0])
 
 
+def turns(images: int, seed: int) -> NDArray[np.int32]:
+    """Whose turn is in the even epochs (0) and whose in the odd ones (1); a function of the seed."""
+    return np.random.default_rng([seed, 2]).integers(0, 2, images, dtype="int32")
+
+
 @functools.lru_cache(maxsize=2)
 def of_epoch(images: int, seed: int, epoch: int) -> NDArray[np.int32]:
     """Each of the places once; a function of the seed and the epoch."""

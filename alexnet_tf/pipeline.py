@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from alexnet_tf import order
-from alexnet_tf.augment import augment, color_components
+from alexnet_tf.augment import TURN, augment, color_components
 from alexnet_tf.errors import LabError
 from alexnet_tf.preprocess import Preprocess
 from alexnet_tf.splits import Split, encoded, plain_jpeg, read_image, some_pixels
@@ -22,10 +22,14 @@ import tensorflow as tf  # isort: skip  (after Keras, which loads it quietly)
 ENDLESS = 1 << 40
 
 
-def stateless_draw(key: tf.Tensor, count: tf.Tensor) -> Callable[[str, float, float], tf.Tensor]:
-    """Uniform numbers, one an image, that depend on the key and on what they are for."""
+def stateless_draw(
+    key: tf.Tensor, count: tf.Tensor, turns: tf.Tensor | None = None
+) -> Callable[[str, float, float], tf.Tensor]:
+    """Uniform numbers, one an image, that depend on the key and on what they are for; or whose turn it is."""
 
     def draw(what: str, low: float, high: float) -> tf.Tensor:
+        if what == TURN and turns is not None:
+            return turns
         own = tf.random.experimental.stateless_fold_in(key, zlib.crc32(what.encode()) & 0x7FFFFFFF)
         return tf.random.stateless_uniform([count], own, tf.cast(low, tf.float32), tf.cast(high, tf.float32))
 
@@ -121,7 +125,7 @@ def training_stream(
     if batch_size > len(split) and drop_remainder:
         raise LabError(f"A batch of {batch_size} is larger than the {len(split)} training images: take a smaller one.")
     amounts = dict(augmentations or {})
-    fetch = _fetch(split, classes, preprocess)
+    fetch, parity = _fetch(split, classes, preprocess), tf.constant(order.turns(len(split), seed))
     components = color_components(some_pixels(split)) if amounts.get("pca") else None
 
     def epoch(number: tf.Tensor) -> tf.data.Dataset:
@@ -139,7 +143,8 @@ def training_stream(
 
     def prepare(key: tf.Tensor, step: tf.Tensor, places: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         images, labels = fetch(places)
-        draw = stateless_draw(tf.random.experimental.stateless_fold_in(key, step), tf.shape(places)[0])
+        turns = (tf.gather(parity, places) + tf.cast(key[1], tf.int32)) % 2
+        draw = stateless_draw(tf.random.experimental.stateless_fold_in(key, step), tf.shape(places)[0], turns)
         images, labels = augment(images, labels, amounts, draw, components)
         return preprocess.after_augmentation(images), labels
 

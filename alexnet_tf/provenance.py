@@ -28,7 +28,7 @@ def versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
     return found
 
 
-def _accelerators() -> list[str]:
+def accelerators() -> list[str]:
     """The names of the devices, other than processors, that the backend computes on."""
     from alexnet_tf.quiet import keras
 
@@ -65,14 +65,14 @@ def hardware() -> str:
     if "cpu family" in said:  # a machine that is rented may not say more than the maker's name
         model += f" (family {said['cpu family']})"
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30 if hasattr(os, "sysconf") else 0
-    return ", ".join([*_accelerators(), model, f"{cores()} cores", f"{memory:.0f} GiB"])
+    return ", ".join([*accelerators(), model, f"{cores()} cores", f"{memory:.0f} GiB"])
 
 
 def slow_in_bfloat16() -> bool:
     """Whether bfloat16 is computed here by a processor that is known to lack its instructions."""
     said = _processor()
     able = set(said.get("flags", said.get("Features", "")).split())
-    return bool(able) and not able & {"avx512_bf16", "amx_bf16", "bf16"} and not _accelerators()
+    return bool(able) and not able & {"avx512_bf16", "amx_bf16", "bf16"} and not accelerators()
 
 
 def peak_memory() -> int | None:

@@ -34,7 +34,7 @@ DATASETS = (
 )
 REBUILDERS = ("rebuilder-32",)  # the models whose output is an image
 AUGMENTATIONS = (
-    *("resized_crop", "rotation", "shift", "shear", "zoom", "flip", "crop"),
+    *("resized_crop", "rotation", "shift", "shear", "zoom", "flip", "alternate", "crop", "reflect"),
     *("color", "hue", "pca", "randaugment", "cutout", "mixup", "cutmix"),
 )
 

@@ -114,8 +114,11 @@ def search(
     fixed: Mapping[str, Any] | None = None,
     folder: Path | str | None = None,
     seed: int = 0,
+    patient: bool = False,
 ) -> Found:
     """Go on until the study has `trials` trials, those of other processes and earlier calls included.
+
+    Without patience a trial that is worse than half of the others were after as many epochs is stopped.
 
     If every axis is a list and the first call's trials suffice, each combination is tried once.
     """
@@ -145,7 +148,7 @@ def search(
 
         def watch(epoch: int, accuracy: float) -> None:
             trial.report(accuracy, epoch)
-            if trial.should_prune():
+            if not patient and trial.should_prune():
                 raise optuna.TrialPruned
 
         return training.validated(name, budget, seed, {**(fixed or {}), **values}, place / "runs", watch)
@@ -153,6 +156,8 @@ def search(
     states = optuna.trial.TrialState
     while len(study.get_trials(deepcopy=False, states=(states.COMPLETE, states.PRUNED, states.RUNNING))) < trials:
         trial = study.ask()
+        # A number of its own for each trial, or processes that begin together would all ask the same.
+        study.sampler = optuna.samplers.TPESampler(seed=seed + 1000 * trial.number, constant_liar=True)
         with files.locked(_lock(place, trial.number), f"Trial {trial.number + 1} is being trained"):
             try:
                 study.tell(trial, train(trial))
@@ -181,7 +186,6 @@ def _study(place: Path, recipe: Recipe, axes: Sequence[Axis], seed: int) -> Any:
 
     storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(place / "journal.log")))
     study = optuna.create_study(study_name=recipe.name, storage=storage, load_if_exists=True, direction="maximize")
-    study.sampler = optuna.samplers.TPESampler(seed=seed + 1000 * len(study.trials), constant_liar=True)
     study.pruner = optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=max(1, recipe.epochs // 5))
     asked = {"recipe": recipe.fields(), "space": sorted(map(str, axes)), "seed": seed}
     begun = study.user_attrs.get("asked", asked)

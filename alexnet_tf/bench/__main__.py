@@ -11,7 +11,20 @@ from pathlib import Path
 from typing import Any
 
 from alexnet_tf import bench, recipes
-from alexnet_tf.bench import ROUNDS, growth, inputs, kernels, layers, memory, page, predictions, races, startup, steps
+from alexnet_tf.bench import (
+    ROUNDS,
+    accelerator,
+    growth,
+    inputs,
+    kernels,
+    layers,
+    memory,
+    page,
+    predictions,
+    races,
+    startup,
+    steps,
+)
 from alexnet_tf.errors import LabError, choose
 
 
@@ -48,6 +61,7 @@ PARTS: dict[str, Callable[..., dict[str, Any]]] = {
     "steps": steps.steps,
     "memory": memory.memory,
     "races": races.races,
+    "accelerator": accelerator.accelerator,
 }
 FIXED = ("generators", "kernels", "races", "startup", "augmentations", "decode")  # these have no choice of recipes
 

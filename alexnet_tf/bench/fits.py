@@ -76,13 +76,20 @@ def fixed(
     name: str, changes: Mapping[str, Any] | None = None, written: bool = False, turn: float = TURN, least: int = 1
 ) -> Measure:
     """Seconds an image of `model.fit` on one batch in memory, again and again."""
-    import tensorflow as tf
-
     recipe, classes = chosen(name, changes)
     model = (as_written if written else compiled)(recipe, classes)
-    batches = tf.data.Dataset.from_tensors(batch_of(recipe, classes)).repeat()
-    measure = _fit_in_turns(model, batches, turn, least)
+    measure = _fit_in_turns(model, _again(batch_of(recipe, classes)), turn, least)
     return lambda: measure() / recipe.batch_size
+
+
+def _again(batch: tuple[np.ndarray, np.ndarray]) -> Any:
+    """One batch without end, where the backend wants it: no copying is timed."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.data.Dataset.from_tensors(batch).repeat()
+    held = tuple(map(keras.ops.convert_to_tensor, batch))
+    return (held for _ in itertools.count())
 
 
 def stream_of(recipe: Recipe, classes: int, train: Split) -> Any:

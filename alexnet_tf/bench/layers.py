@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,11 +18,27 @@ FLOAT = 4  # bytes
 
 def product(name: str, size: int = 3072, turn: float = TURN) -> Callable[[], float]:
     """Seconds of a product of two square matrices, in float32 or bfloat16."""
+    if os.environ.get("KERAS_BACKEND") == "jax":
+        return _product_by_jax(name, size, turn)
     import tensorflow as tf
 
     left, right = (tf.cast(tf.random.stateless_normal((size, size), [seed, 0]), name) for seed in (0, 1))
     multiply = tf.function(tf.matmul)
     return in_turns_of(turn, lambda count: [multiply(left, right) for _ in range(count)])
+
+
+def _product_by_jax(name: str, size: int, turn: float) -> Callable[[], float]:
+    import jax
+
+    left, right = (jax.random.normal(jax.random.key(seed), (size, size), dtype=name) for seed in (0, 1))
+    multiply = jax.jit(jax.numpy.matmul)
+
+    def work(count: int) -> None:
+        for _ in range(count):
+            product = multiply(left, right)
+        product.block_until_ready()  # the device computes them in order
+
+    return in_turns_of(turn, work)
 
 
 def addition(numbers: int = NUMBERS, turn: float = TURN) -> Callable[[], float]:

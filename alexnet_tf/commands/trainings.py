@@ -58,7 +58,7 @@ def do_search(args: argparse.Namespace) -> None:
     from alexnet_tf import datasets, search
 
     axes = [search.axis(text) for text in args.space]
-    found = search.search(args.recipe, args.trials, args.budget, axes, fixed, args.to, args.seed)
+    found = search.search(args.recipe, args.trials, args.budget, axes, fixed, args.to, args.seed, args.patient)
     held_out = datasets.load(recipe.dataset, "honest", recipe.train_images).val
     page = search.report(found, args.recipe, args.budget, args.seed, fixed, len(held_out or ()))
     print(page.read_text(encoding="utf-8"))

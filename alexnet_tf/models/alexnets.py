@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from alexnet_tf.errors import UsageError, choose
-from alexnet_tf.layers import BatchNormalization, GroupedConv2D, LocalResponseNormalization, StridedConv2D
+from alexnet_tf.layers import BatchNormalization, GroupedConv2D, LocalResponseNormalization, Scale, StridedConv2D
 from alexnet_tf.models.parts import Layers, activate, hidden, layers, logits, torch_init
 from alexnet_tf.quiet import keras
 
@@ -108,7 +108,7 @@ def lab3(
     if head == "sigmoid":
         yield layers.Activation("sigmoid", dtype="float32", name="sigmoid")
         # Keras' losses look through a sigmoid to its input; one more operation hides it from them.
-        yield layers.Rescaling(1.0, dtype="float32", name="as_logits")
+        yield Scale(1.0, dtype="float32", name="as_logits")
 
 
 def int305(classes: int, width: float = 1.0, dense_units: int = 4096, dropout: float = 0.0) -> Layers:

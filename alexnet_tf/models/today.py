@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from alexnet_tf.errors import LabError
-from alexnet_tf.layers import BatchNormalization
+from alexnet_tf.errors import LabError, UsageError, choose
+from alexnet_tf.layers import BatchNormalization, Scale
 from alexnet_tf.models.parts import Layers, hidden, layers, logits
 from alexnet_tf.quiet import keras
 
@@ -37,36 +38,84 @@ def today_flowers(classes: int, width: float = 1.0, dense_units: int = 512, drop
     yield logits(classes, 8)
 
 
+@keras.saving.register_keras_serializable("alexnet_tf")
+class HandOn(keras.initializers.HeNormal):
+    """The first filters of a convolution hand on one channel each, as far as there are channels; the rest is He's."""
+
+    def __call__(self, shape: tuple[int, ...], dtype: Any = None) -> Any:
+        """The kernel."""
+        kernel = np.array(super().__call__(shape, "float32"))
+        height, width, seen, filters = shape
+        channels = np.arange(min(seen, filters))
+        kernel[..., channels] = 0
+        kernel[height // 2, width // 2, channels, channels] = 1
+        return keras.ops.convert_to_tensor(kernel, dtype)
+
+
 PATCH = 2  # pixels, of the first convolution for CIFAR-10
 
 
 def today_cifar(
-    classes: int, width: float = 1.0, dense_units: int = 256, dropout: float = 0.0, scale: float = 1.0
+    classes: int,
+    filters: str = "96-256-256-256",
+    width: float = 1.0,
+    pool5: str = "global",
+    dense_units: int = 256,
+    dense_norm: bool = False,
+    dropout: float = 0.0,
+    scale: float = 1.0,
+    identity: bool = False,
 ) -> Layers:
     """For 32 px: whitening first, pooling before normalization, one maximum a channel before the dense part.
 
     The first convolution is `whiten`'s, two outputs for each number of a patch: one and its negative. The shape is
-    that of airbench (Jordan 2024) with one convolution a stage but the last. `scale` multiplies the logits.
+    that of airbench (Jordan 2024) with one convolution a stage but the last. `filters` are those of the other four
+    convolutions, times `width`; "plain" for `pool5` leaves the dense part three by three places. `scale` multiplies
+    the logits. With `identity` a convolution first hands its inputs on, by as many of its filters.
     """
+    counts = _counts(filters)
+    choose("pool5", pool5, ("global", "plain"))
     yield layers.Conv2D(2 * 3 * PATCH**2, PATCH, use_bias=False, name="conv1")
     yield layers.Activation("gelu", name="act1")
-    for number, count in (2, 96), (3, 256), (4, 256), (5, 256):
+    for number, count in enumerate(counts, start=2):
         yield layers.Conv2D(
             round(count * width),
             3,
             padding="same",
             use_bias=False,
-            kernel_initializer="he_normal",
+            kernel_initializer=HandOn() if identity else "he_normal",
             name=f"conv{number}",
         )
         if number in (2, 3):
             yield layers.MaxPooling2D(2, name=f"pool{number}")
+        elif number == 5 and pool5 == "plain":
+            yield layers.MaxPooling2D(2, name="pool5")
         yield BatchNormalization(momentum=0.9, name=f"norm{number}")
         yield layers.Activation("gelu", name=f"act{number}")
-    yield layers.GlobalMaxPooling2D(name="pool5")
-    yield from hidden([dense_units, dense_units], "gelu", dropout, kernel_initializer="he_normal")
+    yield layers.Flatten(name="flatten") if pool5 == "plain" else layers.GlobalMaxPooling2D(name="pool5")
+    for number in 6, 7:
+        yield layers.Dense(dense_units, use_bias=not dense_norm, kernel_initializer="he_normal", name=f"fc{number}")
+        if dense_norm:
+            yield BatchNormalization(momentum=0.9, name=f"norm{number}")
+        yield layers.Activation("gelu", name=f"act{number}")
+        if dropout:
+            yield layers.Dropout(dropout, name=f"drop{number}")
     yield logits(classes, 8)
-    yield layers.Rescaling(scale, dtype="float32", name="scale")
+    yield Scale(scale, dtype="float32", name="scale")
+
+
+def _counts(filters: str) -> list[int]:
+    """The filters of four convolutions from their numbers with dashes between.
+
+    >>> _counts("64-128-256-256")
+    [64, 128, 256, 256]
+    """
+    counts = [int(count) for count in str(filters).split("-") if count.isdecimal()]
+    if len(counts) != 4 or not all(counts) or "-".join(map(str, counts)) != filters:
+        raise UsageError(
+            f"filters are those of the second to the fifth convolution, as 64-256-256-256; received {filters!r}."
+        )
+    return counts
 
 
 def whiten(network: keras.Sequential, images: Iterable[NDArray[np.floating]]) -> None:
