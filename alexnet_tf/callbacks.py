@@ -250,8 +250,10 @@ class Progress(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         logs, seconds = logs or {}, time.perf_counter() - self.began
         left = seconds * (self.epochs - epoch - 1) / 60
-        shown = f"loss {logs['loss']:.3f}, {self.part} {logs['val_loss']:.3f}"
-        if "accuracy" in logs:
-            shown = f"loss {logs['loss']:.3f}, accuracy {logs['accuracy']:.1%}, {self.part} {logs['val_accuracy']:.1%}"
+        rated = "accuracy" in logs
+        shown = f"loss {logs['loss']:.3f}" + (f", accuracy {logs['accuracy']:.1%}" if rated else "")
+        watched = logs.get("val_accuracy" if rated else "val_loss")
+        if watched is not None:
+            shown += f", {self.part} " + (f"{watched:.1%}" if rated else f"{watched:.3f}")
         line = f"{self.run}: epoch {epoch + 1}/{self.epochs}: {shown} ({seconds:.0f} s, {left:.1f} min left)"
         print(("\r" if self.live else "") + line, file=sys.stderr, flush=True)

@@ -192,6 +192,7 @@ def _go_on(
         **shared,
     )
     steps = recipe.passes * in_a_pass - saver.step
+    watched = recipe.watch or splits.val is not None
     callbacks = [StopOnNaN(saver.run), *schedules, saver]
     if devices.first():
         part = "test" if splits.val is None else "validation"
@@ -203,7 +204,7 @@ def _go_on(
         epochs=epochs.stop,
         initial_epoch=epochs.start,
         steps_per_epoch=steps,
-        validation_data=streams.evaluation_stream(splits.monitored, classes, preprocess, **shared),
+        validation_data=streams.evaluation_stream(splits.monitored, classes, preprocess, **shared) if watched else None,
         callbacks=callbacks,
         shuffle=False,  # the stream has shuffled
         verbose=0,

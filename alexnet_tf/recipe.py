@@ -129,6 +129,7 @@ class Recipe:
     crop_from: int | None = None  # resize the shorter side to this, keep the middle `image_size` of it
     interpolation: str = "bilinear"
     drop_remainder: bool = False
+    watch: bool = True  # False: no test image is looked at before the training's end; validation images are
     keep: str = "last"  # which weights: the last epoch's, or the best monitored accuracy's
     precision: str = "float32"
     untrained: bool = False  # measured as initialized, after no epoch at all: a diagnosis
@@ -152,7 +153,7 @@ class Recipe:
         for name, (kind, low, high) in RANGES.items():
             none = self.untrained and name == "epochs"
             _check(name, getattr(self, name), kind, 0 if none else low, 0 if none else high)
-        for name in ("resize_first", "drop_remainder", "untrained", "whiten"):
+        for name in ("resize_first", "drop_remainder", "untrained", "whiten", "watch"):
             if not isinstance(getattr(self, name), bool):
                 raise UsageError(f"{name} must be true or false; received {getattr(self, name)!r}.")
         for name in ("pretrained", "taken", "frozen"):
@@ -200,6 +201,8 @@ class Recipe:
             raise UsageError("taken says what is taken of a network that pretrained names: set that, or leave taken.")
         if self.pretrained == "imagenet" and self.model != "mobilenet":
             raise UsageError(f"Keras' ImageNet weights fit the model mobilenet alone; received {self.model!r}.")
+        if not self.watch and (self.keep == "best" or self.plateau):
+            raise UsageError("The best weights and a plateau are found by watching: leave watch true.")
         if self.loss == "rebuilding" and self.keep == "best":
             raise UsageError("Rebuilding images has no accuracy by which the best could be kept: set keep to last.")
         if self.fold is not None and self.fold[0] >= self.fold[1]:

@@ -232,7 +232,7 @@ def _found(study: Any, place: Path) -> Found:
 
 REPORT = """# A search for better settings of {name}
 
-{count} trials of the budget `{budget}`, seed {seed}: {complete} to their end, {pruned} stopped early. Accuracy is that
+{count} trials of the budget `{budget}`, seed {seed}: {ended}. Accuracy is that
 on a tenth of the training images, held out; no test image was looked at.
 
 ![Accuracy against each setting]({picture})
@@ -274,17 +274,20 @@ def report(found: Found, name: str, budget: str, seed: int, fixed: Mapping[str, 
     settings = {**fixed, **best["values"]}
     command = f"python -m alexnet_tf train {name} --budget {budget} --seed {seed + 1} --protocol honest"
     command += "".join(f" --set {key}={json.dumps(value)}" for key, value in settings.items())
-    states = [trial["state"] for trial in found.trials]
+    states = [trial["state"] for trial in measured]
+    ended = f"{states.count('complete')} to their end, {states.count('pruned')} stopped early"
+    ended += f", {states.count('running') + states.count('fail')} cut short" if {"running", "fail"} & {*states} else ""
     page = REPORT.format(
         name=name,
         count=len(measured),
         budget=budget,
         seed=seed,
-        complete=states.count("complete"),
-        pruned=states.count("pruned"),
+        ended=ended,
         picture="search.png",
         rows="\n".join(rows),
-        importances=f"Of the differences between trials these explain: {shares}." if shares else "",
+        importances=f"Of the differences between trials these explain, as a forest of decision trees guesses: {shares}."
+        if shares
+        else "",
         standard_error=(best["accuracy"] * (1 - best["accuracy"]) / held_out) ** 0.5,
         held_out=held_out,
         command=command,
@@ -302,9 +305,10 @@ def along_rates(budget: str) -> dict[str, dict[float, Interval]]:
     curves = {}
     for page in sorted((runs.home() / "reports" / "search").glob("*/search.json")):
         found = json.loads(page.read_text(encoding="utf-8"))
-        reached = {t["values"].get("learning_rate"): t["accuracy"] for t in found["trials"] if t["state"] == "complete"}
-        if found["budget"] == budget and None not in reached:
+        done = [trial for trial in found["trials"] if trial["state"] == "complete"]
+        if found["budget"] == budget and all([*trial["values"]] == ["learning_rate"] for trial in done):
             held_out = found["held_out"]
+            reached = {trial["values"]["learning_rate"]: trial["accuracy"] for trial in done}
             right = {rate: round(accuracy * held_out) for rate, accuracy in sorted(reached.items())}
             curves[found["name"]] = {rate: binomial_interval(n, held_out) for rate, n in right.items()}
     return curves

@@ -58,6 +58,43 @@ print(json.dumps({
     assert all(found.values()), found
 
 
+def test_images_are_mirrored_in_every_other_epoch():
+    found = in_jax("""
+plain = arrays.training_stream(split, 4, Preprocess(16), 8, 1)
+turned = arrays.training_stream(split, 4, Preprocess(16), 8, 1, {"alternate": 1})
+turns = {place: [] for place in range(40)}
+known = {image.tobytes(): place for place, image in enumerate(images)}
+for _ in range(15):
+    for as_is, image in zip(*(np.asarray(next(one)[0]) for one in (plain, turned)), strict=True):
+        place = known[(as_is * 255).round().astype("uint8").tobytes()]
+        turns[place].append(1 if np.array_equal(image, as_is[:, ::-1]) else 0 if np.array_equal(image, as_is) else 2)
+print(json.dumps([sorted(set(map(str, turns.values()))), sum(each[0] for each in turns.values())]))
+""")
+    assert found[0] == ["[0, 1, 0]", "[1, 0, 1]"]
+    assert 10 < found[1] < 30
+
+
+@pytest.mark.slow
+def test_every_network_trains_without_tensorflow(tmp_path):
+    code = """
+from alexnet_tf import models
+found = {}
+for name in models.ARCHITECTURES:
+    try:
+        options = {"width": 0.1} if "today" in name else {}
+        network = models.build(name, None if name != "resnet18" else 32, 3, **options)
+        network.compile("sgd", "mse")
+        shapes = [(2, *side[1:]) for side in (network.input_shape, network.output_shape)]
+        batch = tuple(np.zeros(shape, "float32") for shape in shapes)
+        network.fit((batch for _ in range(2)), steps_per_epoch=1, verbose=0)
+    except Exception as error:
+        found[name] = str(error)
+found["tensorflow"] = sys.modules.get("tensorflow") is not None
+print(json.dumps(found))
+"""
+    assert in_jax("sys.modules['tensorflow'] = None\n" + code) == {"tensorflow": False}
+
+
 @pytest.mark.slow
 def test_a_recipe_trains_without_tensorflow(tmp_path):
     found = in_jax(f"""

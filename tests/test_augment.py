@@ -14,7 +14,8 @@ from alexnet_tf.pipeline import stateless_draw
 from alexnet_tf.recipe import AUGMENTATIONS
 
 AMOUNTS = {
-    "resized_crop": 0.3, "rotation": 15.0, "shift": 0.2, "shear": 10.0, "zoom": 0.2, "flip": 0.5, "crop": 4,
+    "resized_crop": 0.3, "rotation": 15.0, "shift": 0.2, "shear": 10.0, "zoom": 0.2, "flip": 0.5, "alternate": 1,
+    "crop": 4, "reflect": 4,
     "color": 0.4, "hue": 0.1, "pca": 0.1, "randaugment": 9, "cutout": 6, "mixup": 0.4, "cutmix": 1.0,
 }  # fmt: skip
 LABELS = np.eye(6, dtype="float32")
@@ -85,11 +86,12 @@ def test_flip_mirrors_about_half_of_the_images():
     assert 70 < sum(mirrored) < 130
 
 
-def test_crop_is_a_whole_pixel_window_of_the_padded_image():
+@pytest.mark.parametrize(("name", "outside"), [("crop", "constant"), ("reflect", "symmetric")])
+def test_a_crop_is_a_whole_pixel_window_of_the_padded_image(name, outside):
     images = some_images(40)
-    padded = np.pad(images, ((0, 0), (4, 4), (4, 4), (0, 0)))
+    padded = np.pad(images, ((0, 0), (4, 4), (4, 4), (0, 0)), outside)
     offsets = set()
-    for moved, wide in zip(apply(images, {"crop": 4})[0], padded, strict=True):
+    for moved, wide in zip(apply(images, {name: 4})[0], padded, strict=True):
         found = [(y, x) for y in range(9) for x in range(9) if np.array_equal(moved, wide[y : y + 16, x : x + 16])]
         assert found
         offsets.add(found[0])

@@ -22,7 +22,7 @@ LAST = {
     "alexnet-32": ("pool5", (2, 2, 128)),
     "four-layer": ("pool3", (4, 4, 64)),
     "today-flowers": ("act5", (8, 8, 384)),
-    "today-cifar": ("pool5", (256,)),
+    "today-cifar": ("pool5", (3, 3, 256)),
     "mobilenet": ("average", (1280,)),
     "rebuilder-32": ("act5", (4, 4, 128)),
 }
@@ -229,6 +229,29 @@ def test_the_policy_of_the_caller_is_left_alone():
 def test_the_same_seed_builds_the_same_weights():
     first, second = (models.build("bn64", seed=3, width=0.1, dense_units=8).get_weights() for _ in range(2))
     assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_todays_network_for_cifar_has_the_shape_that_is_asked_for():
+    network = small(
+        "today-cifar", width=1.0, filters="6-7-8-9", pool5="plain", dense_norm=True, dropout=0.1, identity=True
+    )
+    assert [network.get_layer(f"conv{number}").output.shape[-1] for number in range(2, 6)] == [6, 7, 8, 9]
+    assert network.get_layer("pool5").output.shape[1:] == (3, 3, 9)
+    assert network.get_layer("flatten").output.shape[1:] == (81,)
+    names = [layer.name for layer in network.layers]
+    assert names[names.index("fc6") :][:4] == ["fc6", "norm6", "act6", "drop6"]
+    kernel = network.get_layer("conv3").get_weights()[0]
+    np.testing.assert_array_equal(kernel[1, 1, :, :6], np.eye(6))
+    assert np.count_nonzero(kernel[..., :6]) == 6
+    assert kernel[..., 6].std() == pytest.approx((2 / (9 * 6)) ** 0.5, rel=0.4)
+
+
+@pytest.mark.parametrize("filters", ["96-256-256", "96-256-256-0", "a-b-c-d", "96--256-256-256", 96, "+96-1-1-1"])
+def test_filters_that_are_not_four_counts_are_told(filters):
+    with pytest.raises(UsageError, match="as 64-256-256-256; received"):
+        models.build("today-cifar", filters=filters)
+    with pytest.raises(UsageError, match="no pool5 'average'"):
+        models.build("today-cifar", pool5="average")
 
 
 def test_whitened_patches_have_unit_variance_and_no_correlation():

@@ -57,6 +57,25 @@ def test_a_resumed_stream_goes_on_where_the_whole_one_was(tiny_splits):
         np.testing.assert_array_equal(a, b)
 
 
+def mirrored_by_image(stream, images, epochs):
+    """Of each image, whether it came mirrored, epoch after epoch."""
+    known = {image.tobytes(): (place, False) for place, image in enumerate(images)}
+    known |= {image[:, ::-1].tobytes(): (place, True) for place, image in enumerate(images)}
+    found = {place: [] for place in range(len(images))}
+    for _ in range(epochs * len(images) // 8):
+        for image in np.asarray(next(stream)[0]):
+            place, mirrored = known[(image * 255).round().astype("uint8").tobytes()]
+            found[place].append(mirrored)
+    return found
+
+
+def test_images_are_mirrored_in_every_other_epoch_and_half_of_them_in_the_first(tiny_splits):
+    dataset = pipeline.training_stream(tiny_splits.train, 3, Preprocess(32), 8, 1, {"alternate": 1})
+    found = mirrored_by_image(iter(dataset), tiny_splits.train.images, epochs=3)
+    assert {tuple(turns) for turns in found.values()} == {(True, False, True), (False, True, False)}
+    assert 10 < sum(turns[0] for turns in found.values()) < 30
+
+
 def test_an_epoch_sees_every_image_once_in_a_new_order(tiny_splits):
     plain = stream(tiny_splits, augmentations={}, batch_size=12)
     taken = [images.reshape(len(images), -1).mean(axis=1) for images, _ in batches(plain, 8)]

@@ -8,7 +8,7 @@ import optuna
 import pytest
 from conftest import TINY
 
-from alexnet_tf import datasets, runs, search, training
+from alexnet_tf import datasets, recipes, runs, search, training
 from alexnet_tf.__main__ import main
 from alexnet_tf.errors import LabError, UsageError
 from alexnet_tf.splits import Split
@@ -52,6 +52,23 @@ def test_a_search_finds_the_peak_stops_the_hopeless_and_says_what_mattered(monke
     assert f"--set learning_rate={found.best['values']['learning_rate']}" in page
     assert "--protocol honest" in page
     assert (tmp_path / "search.png").stat().st_size > 5000
+
+
+def test_a_patient_search_stops_no_trial(monkeypatch, tmp_path):
+    pretend(monkeypatch, peak)
+    found = search.search("cifar10-bn64", 12, axes=[RATE], folder=tmp_path, patient=True)
+    assert {(trial["state"], trial["epochs"]) for trial in found.trials} == {("complete", 10)}
+
+
+def test_processes_that_begin_together_ask_different_things(monkeypatch, tmp_path):
+    asked = pretend(monkeypatch, peak)
+    recipe = recipes.get("cifar10-bn64").at("quick")
+    (tmp_path / "runs").mkdir()
+    studies = [search._study(tmp_path, recipe, [RATE], 0) for _ in range(2)]  # before either has a trial
+    monkeypatch.setattr(search, "_study", lambda *_: studies.pop())
+    for _ in range(2):
+        search.search("cifar10-bn64", 2 - len(studies) + 1, axes=[RATE], folder=tmp_path)
+    assert len({overrides["learning_rate"] for overrides in asked}) == len(asked) > 1
 
 
 def test_trials_that_suffice_for_all_choices_try_each_once(monkeypatch, tmp_path):

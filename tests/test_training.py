@@ -7,7 +7,20 @@ import numpy as np
 import pytest
 from conftest import TINY, train_tiny
 
-from alexnet_tf import callbacks, claims, datasets, evaluation, fitting, predict, provenance, recipes, runs, training
+from alexnet_tf import (
+    callbacks,
+    claims,
+    datasets,
+    evaluation,
+    fitting,
+    pipeline,
+    plots,
+    predict,
+    provenance,
+    recipes,
+    runs,
+    training,
+)
 from alexnet_tf.errors import LabError, UsageError
 from alexnet_tf.recipe import BUDGETS
 from alexnet_tf.splits import Split, read_image
@@ -67,6 +80,26 @@ def test_the_honest_protocol_measures_both_parts(tmp_path):
     assert len(run.outputs["val_labels"]) == 400
     assert run.record["protocol"] == "honest"
     assert run.path != runs.locate("cifar10-bn64", "quick", 0, TINY, store=tmp_path).path
+
+
+def test_what_is_not_watched_looks_at_test_images_once_at_the_end(tmp_path, monkeypatch, capsys):
+    looks = []
+    stream = pipeline.evaluation_stream
+    monkeypatch.setattr(pipeline, "evaluation_stream", lambda *words: looks.append(len(words[0])) or stream(*words))
+    run = training.train("cifar10-bn64", "quick", 0, {**TINY, "watch": False}, store=tmp_path)
+    assert looks == [run.record["images"]["test"]]
+    assert [sorted(row) for row in run.history] == [["accuracy", "epoch", "learning_rate", "loss"]] * TINY["epochs"]
+    assert 0 <= run.record["metrics"]["test_accuracy"] <= 1
+    assert "test" not in capsys.readouterr().err.replace(str(tmp_path), "")
+    assert len(plots.curves(run.history, "no test").axes[1].lines) == 1
+    held_out = training.train("cifar10-bn64", "quick", 0, {**TINY, "watch": False}, "honest", tmp_path)
+    assert all("val_accuracy" in row for row in held_out.history)
+
+
+@pytest.mark.parametrize("change", [{"keep": "best"}, {"plateau": [0.1, 3]}])
+def test_what_needs_watching_is_told(change):
+    with pytest.raises(UsageError, match="leave watch true"):
+        recipes.get("cifar10-bn64").change({"watch": False, **change})
 
 
 def test_an_untrained_network_is_measured_as_it_was_built(tmp_path):
@@ -256,8 +289,9 @@ def test_files_must_be_resized_first(tmp_path):
         {"learning_rate": True}, {"momentum": "abc"}, {"momentum": 2}, {"momentum": None}, {"l2": -1}, {"decay": "x"},
         {"plateau": 3}, {"plateau": [0.1]}, {"plateau": [2, 5]}, {"augment": 3}, {"augment.flip": "abc"},
         {"augment.zoom": -3}, {"options": 5}, {"options.": 3}, {"options.width": -1}, {"options.dropout": 2},
-        {"options.dense_units": 1.5}, {"drop_remainder": "no"}, {"resize_first": "yes"}, {"train_images": "abc"},
-        {"train_images": 0}, {"epochs": True}, {"batch_size": 1.5}, {"epsilon": 0}, {"steps": [0, 0.1]},
+        {"options.dense_units": 1.5}, {"drop_remainder": "no"}, {"resize_first": "yes"}, {"watch": 1},
+        {"train_images": "abc"}, {"train_images": 0}, {"epochs": True}, {"batch_size": 1.5}, {"epsilon": 0},
+        {"steps": [0, 0.1]},
     ],
 )  # fmt: skip
 def test_odd_values_are_one_sentence(change):

@@ -46,7 +46,7 @@ ARCHITECTURES = {
     "alexnet-2012": Architecture(alexnet2012, 224, 1000, 60_965_224),
     "alexnet-32": Architecture(alexnet32, 28, 10, 2_517_194),
     "today-flowers": Architecture(today_flowers, 128, 5, 2_396_757),
-    "today-cifar": Architecture(today_cifar, 32, 10, 1_559_466),
+    "today-cifar": Architecture(today_cifar, 32, 10, 1_635_370),
     "rebuilder-32": Architecture(rebuilder32, 28, 10, 1_127_075, kind=Rebuilder),
     "mobilenet": Architecture(mobilenet, 96, 5, 2_264_389),
     "four-layer": Architecture(four_layer, 32, 10, 89_578),

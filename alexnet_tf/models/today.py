@@ -57,21 +57,22 @@ PATCH = 2  # pixels, of the first convolution for CIFAR-10
 
 def today_cifar(
     classes: int,
-    filters: str = "96-256-256-256",
+    filters: str = "64-128-256-256",
     width: float = 1.0,
-    pool5: str = "global",
+    pool5: str = "plain",
     dense_units: int = 256,
-    dense_norm: bool = False,
+    dense_norm: bool = True,
     dropout: float = 0.0,
     scale: float = 1.0,
-    identity: bool = False,
+    identity: bool = True,
 ) -> Layers:
-    """For 32 px: whitening first, pooling before normalization, one maximum a channel before the dense part.
+    """For 32 px: whitening first, pooling before normalization, a dense part that still sees places.
 
     The first convolution is `whiten`'s, two outputs for each number of a patch: one and its negative. The shape is
     that of airbench (Jordan 2024) with one convolution a stage but the last. `filters` are those of the other four
-    convolutions, times `width`; "plain" for `pool5` leaves the dense part three by three places. `scale` multiplies
-    the logits. With `identity` a convolution first hands its inputs on, by as many of its filters.
+    convolutions, times `width`; with `identity` as many of them as there are channels begin by handing one on each.
+    Three by three places are left for the dense part, or with "global" for `pool5` each channel's maximum; its hidden
+    layers are normalized too with `dense_norm`. `scale` multiplies the logits.
     """
     counts = _counts(filters)
     choose("pool5", pool5, ("global", "plain"))

@@ -24,13 +24,15 @@ def curves(
     reference_name: str = "source",
     mark_rate_cuts: bool = False,
 ) -> Figure:
-    """Loss and accuracy by epoch, the source's accuracy drawn in as a curve or a level."""
+    """Loss and accuracy by epoch, the source's accuracy drawn in as a curve or a level; no others if not watched."""
     fig, (left, right) = figure(11, 3.8, columns=2)
     epochs = [row["epoch"] for row in history]
     for ax, key in (left, "loss"), (right, "accuracy"):
         ends = {}
         for prefix, name, color in ("", "training", ORANGE), ("val_", monitored, BLUE):
-            values = [row[prefix + key] for row in history]
+            values = [row[prefix + key] for row in history if prefix + key in row]
+            if not values:
+                continue
             ax.plot(epochs, values, color=color, marker="o" if len(epochs) < 30 else None, markersize=3.5)
             ends[name] = (epochs[-1], values[-1], color)
         ax.set(xlabel="epoch", title=key)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter
 from numpy.typing import NDArray
 
 from alexnet_tf.plots.style import BLUE, GREY, SERIES, figure, styled
@@ -69,18 +69,26 @@ def thresholds(classes: Mapping[str, Against], title: str) -> Figure:
 def trials(
     settings: Mapping[str, Sequence[Any]], accuracies: Sequence[float], finished: Sequence[bool], title: str
 ) -> Figure:
-    """A search's accuracy against each setting; hollow what was stopped early."""
-    fig, axes = figure(1 + 3.4 * len(settings), 3.8, columns=len(settings))
+    """A search's accuracy against each setting; hollow what did not come to its end."""
+    columns = min(4, len(settings))
+    rows = -(-len(settings) // columns)
+    fig, axes = figure(1 + 3.4 * columns, 0.6 + 3.2 * rows, columns=columns, rows=rows)
+    panels = np.atleast_1d(axes).ravel()
+    for ax in panels[len(settings) :]:
+        ax.set_axis_off()
     done = np.asarray(finished)
-    for ax, (name, values) in zip(np.atleast_1d(axes), settings.items(), strict=True):
+    for number, (name, values) in enumerate(settings.items()):
+        ax = panels[number]
         numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
         places = np.array(values if numbers else [str(value) for value in values])
         ax.scatter(places[done], np.asarray(accuracies)[done], s=24, color=BLUE)
         ax.scatter(places[~done], np.asarray(accuracies)[~done], s=24, facecolors="none", edgecolors=GREY)
         if numbers and min(values) > 0 and max(values) / min(values) >= 10:
             ax.set_xscale("log")
-        ax.set(xlabel=name)
+            ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            ax.xaxis.set_major_formatter("{x:g}")
+            ax.xaxis.set_minor_formatter(NullFormatter())
+        ax.set(xlabel=name, ylabel="" if number % columns else "validation accuracy")
         ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    np.atleast_1d(axes)[0].set_ylabel("validation accuracy")
     fig.suptitle(title, x=0.01, ha="left", fontsize=12)
     return fig

@@ -50,53 +50,67 @@ TODAY_FLOWERS = Recipe(
     },
 )
 
-# First guesses too. The epochs are as many as 0.8 PFLOP allow.
+# Chosen on held-out training images alone: by the search in `reports/search/today-cifar-paper`, and what followed it.
+# The epochs are as many as 0.8 PFLOP allow; no test image is looked at before the last.
 TODAY_CIFAR = Recipe(
     name="today-cifar",
     source="ours",
-    title="Today's recipe on CIFAR-10: whitened patches, wide early convolutions, Muon",
-    parameters=1_559_466,
+    title="Today's recipe on CIFAR-10: whitened patches, convolutions that begin by handing on, Muon",
+    parameters=1_635_370,
     model="today-cifar",
     dataset="cifar10",
     image_size=32,
     standardize="symmetric",
-    epochs=20,
+    epochs=36,
     batch_size=256,
     optimizer="muon",
-    learning_rate=0.003,
-    momentum=0.9,
-    weight_decay=0.05,
+    learning_rate=0.012,
+    momentum=0.88,
+    weight_decay=0.015,
     schedule="linear",
     warmup=0.2,
-    label_smoothing=0.2,
-    augment={"crop": 2, "flip": 0.5, "cutout": 8},
+    label_smoothing=0.1,
+    augment={"alternate": 1, "reflect": 3, "cutout": 12},
+    watch=False,
     whiten=True,
     frozen="conv1",
     precision="mixed_bfloat16",
-    options={"width": 1.0, "dense_units": 256, "dropout": 0.0, "scale": 0.25},
+    options={
+        "filters": "64-128-256-256",
+        "width": 1.0,
+        "pool5": "plain",
+        "dense_units": 256,
+        "dense_norm": True,
+        "dropout": 0.2,
+        "scale": 0.5,
+        "identity": True,
+    },
     budgets={
-        "paper": Budget(minutes=25),
-        "laptop": Budget(minutes=8, changes={"epochs": 6}),
+        "paper": Budget(minutes=30),
+        "laptop": Budget(minutes=6, changes={"epochs": 6, "watch": True}),
         "quick": Budget(
             minutes=0.2,
             changes={
                 **OBJECTS_QUICK,
                 "batch_size": 32,
+                "watch": True,
                 "options.width": 0.25,
                 "options.dense_units": 64,
+                "options.dropout": 0.0,
                 "precision": "float32",
             },
         ),
     },
 )
 
-# For races: half as wide, and no longer than it takes. First guesses.
+# For races: half as wide, nothing against overfitting, and no longer than it takes. First guesses.
+SPRINT = {"batch_size": 128, "watch": True, "options.width": 0.5, "options.dropout": 0.0}
 SPRINTS = tuple(
     dataclasses.replace(
-        TODAY_CIFAR.change({"epochs": epochs, "learning_rate": 0.006, "batch_size": 128, "options.width": 0.5, **own}),
+        TODAY_CIFAR.change({"epochs": epochs, **SPRINT, "augment": augment}),
         name=name,
         title=f"Today's recipe made small, to be at source {source}'s accuracy soon",
-        parameters=463_978,
+        parameters=613_290,
         small_record=True,
         budgets={
             "paper": Budget(minutes=minutes),
@@ -104,9 +118,9 @@ SPRINTS = tuple(
             "quick": Budget(minutes=0.2, changes={**TODAY_CIFAR.budgets["quick"].changes, "epochs": 3}),
         },
     )
-    for name, source, epochs, minutes, own in (
-        ("sprint-b", "B", 1, 0.5, {"augment": {"flip": 0.5}}),
-        ("sprint-c", "C", 3, 1.5, {"augment": {"crop": 2, "flip": 0.5}}),
+    for name, source, epochs, minutes, augment in (
+        ("sprint-b", "B", 1, 0.5, {"flip": 0.5}),
+        ("sprint-c", "C", 3, 1.5, {"alternate": 1, "reflect": 2}),
     )
 )
 
@@ -132,13 +146,19 @@ RUNGS: tuple[tuple[str, dict[str, Any]], ...] = (
             "standardize": TODAY_CIFAR.standardize,
             "resize_first": True,
             "interpolation": TODAY_CIFAR.interpolation,
-            "options": TODAY_CIFAR.options,
+            "options": {**TODAY_CIFAR.options, "identity": False, "dropout": 0.0},
             "learning_rate": 0.05,
         },
     ),
     ("crops, flips and cutout", {"augment": TODAY_CIFAR.augment}),
-    ("label smoothing", {"label_smoothing": TODAY_CIFAR.label_smoothing}),
-    ("whitened patches", {"whiten": TODAY_CIFAR.whiten, "frozen": TODAY_CIFAR.frozen}),
+    (
+        "label smoothing, dropout",
+        {"label_smoothing": TODAY_CIFAR.label_smoothing, "options.dropout": TODAY_CIFAR.options["dropout"]},
+    ),
+    (
+        "whitened patches, convolutions that begin by handing on",
+        {"whiten": TODAY_CIFAR.whiten, "frozen": TODAY_CIFAR.frozen, "options.identity": True},
+    ),
     (
         "Muon",
         {
