@@ -26,13 +26,13 @@ def test_each_batch_is_measured_against_the_product_of_matrices(monkeypatch):
     monkeypatch.setattr(accelerator, "server", lambda kind, name, **options: (kind, name, options))
     monkeypatch.setattr(accelerator, "by_workers", turns)
     found = accelerator.accelerator(rounds=3, recipes=["int305-adam"], size=1000)
-    assert list(asked) == ["product", "int305-adam/10", "int305-adam/1024"]
+    assert list(asked) == ["product", "10", "1024"]
     assert asked["product"][2]["size"] == 1000
-    assert asked["int305-adam/10"][2]["changes"] == {"precision": "mixed_bfloat16", "batch_size": 10}
+    assert asked["10"][2]["changes"] == {"precision": "mixed_bfloat16", "batch_size": 10}
     flop = plan.count(recipes.get("int305-adam"), 10).flop
-    share = found["ratios"]["accelerator/int305-adam/10/share"]
+    share = found["ratios"]["accelerator/int305-adam/batch-10/of-product"]
     assert share["median"] == pytest.approx(flop / 2.0 / (2e9 / 0.01), rel=1e-5)
-    assert found["costs"]["accelerator/int305-adam/1024"]["median"] == 2e6
+    assert found["costs"]["accelerator/int305-adam/batch-1024"]["median"] == 2e6
 
 
 def test_without_an_accelerator_it_is_left_out():

@@ -39,6 +39,7 @@ RATIOS = {
     "growth/cifar10-bn64/memory": entry(0.2, n=1),
     "epoch/int305-cnn/tensorflow-vs-jax": entry(3.0),
     "race/sprint-b/sooner": entry(16.0, n=3),
+    "accelerator/lab-base/batch-128/of-product": entry(0.25),
 }
 COSTS = {
     **{f"predict/{name}/batch-{count}": entry(1000 / count) for name in ("a", "b") for count in (1, 16)},
@@ -50,6 +51,7 @@ COSTS = {
     "augment/64px/flip": entry(3.0),
     "held/today-cifar": entry(700.0),
     "race/sprint-b": entry(20.5, n=3),
+    "accelerator/lab-base/batch-128": entry(100.0),
 }
 SPENT = {"reports": {"01_x": {"loading": 1.0, "all": 2.0}}, "tests": {"test_b": 4.0, "test_a": 3.5}}
 CONDITIONS = {"training": {"date": "2026-01-02", "hardware": "two cores", "versions": {"keras": "3"}, "commit": None}}
@@ -77,6 +79,8 @@ def test_the_page_has_every_part(measured):
     text = page.markdown(measured)
     assert "Not measured yet" not in text
     assert "one by one the layers take 90% of a whole step" in text
+    assert "| `accelerator/lab-base/batch-128` | 10,000 |" in text  # images a second
+    assert "| 7 | of the operations a second that a product of 8192² matrices reaches in bfloat16 |" in text
     assert "| conv1 | 4,000 | 88.9% | 250 | 62% |" in text  # 1e9 operations at 4e11 a second take 2,500 µs
     assert "| `predict/a/batch-16` | 16,000 |" in text
     assert "| images | 1 | 0.9 to 1.1 | 7 | 2.00 |" in text
@@ -88,7 +92,7 @@ def test_the_page_has_every_part(measured):
 def test_an_empty_folder_is_a_page_that_says_so(tmp_path):
     page.write(tmp_path)
     text = (tmp_path / "README.md").read_text()
-    assert text.count("Not measured yet: `python -m alexnet_tf.bench ") == 8
+    assert text.count("Not measured yet: `python -m alexnet_tf.bench ") == 9
     assert list(tmp_path.iterdir()) == [tmp_path / "README.md"]
 
 

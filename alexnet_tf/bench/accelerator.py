@@ -28,26 +28,24 @@ def accelerator(
 ) -> dict[str, Any]:
     """`model.fit` in bfloat16 on one batch in memory, at the recipe's own batch and at a large one.
 
-    A process each, which prepare themselves together and then take turns.
+    A process each, and one for the product; those of a recipe take turns.
     """
     from alexnet_tf import models, plan, provenance
     from alexnet_tf.quiet import keras
 
     if keras.backend.backend() != "jax" or not provenance.accelerators():
         raise LabError("This needs an accelerator and KERAS_BACKEND=jax: it is left out.")
-    names = recipes or MEASURED
-    workers = {"product": server("product", "bfloat16", size=size, turn=turn)}
-    for name in names:
-        for batch in dict.fromkeys((get(name).batch_size, LARGE)):
+    results: dict[str, dict[str, Any]] = {"ratios": {}, "costs": {}}
+    for recipe in map(get, recipes or MEASURED):
+        workers = {"product": server("product", "bfloat16", size=size, turn=turn)}
+        for batch in dict.fromkeys((recipe.batch_size, LARGE)):
             changes = {"precision": "mixed_bfloat16", "batch_size": batch}
-            workers[f"{name}/{batch}"] = server("fixed", name, changes=changes, turn=turn)
-    seconds = by_workers(workers, rounds)
-    product = seconds.pop("product")
-    costs = {f"accelerator/product/{size}": summary(product * 1e6)}
-    ratios = {}
-    for side, taken in seconds.items():
-        recipe = get(side.partition("/")[0])
+            workers[str(batch)] = server("fixed", recipe.name, changes=changes, turn=turn)
+        seconds = by_workers(workers, rounds)
+        product = seconds.pop("product")
         flop = plan.count(recipe, models.ARCHITECTURES[recipe.model].classes).flop
-        costs[f"accelerator/{side}"] = summary(taken * 1e6)
-        ratios[f"accelerator/{side}/share"] = summary((flop / taken) / (2 * size**3 / product))
-    return {"ratios": ratios, "costs": costs}
+        for side, taken in seconds.items():
+            place = f"accelerator/{recipe.name}/batch-{side}"
+            results["costs"][place] = summary(taken * 1e6)
+            results["ratios"][f"{place}/of-product"] = summary((flop / taken) / (2 * size**3 / product))
+    return results

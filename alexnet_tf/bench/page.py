@@ -9,6 +9,7 @@ from typing import Any
 
 from alexnet_tf import claims
 from alexnet_tf.bench import ROUNDS, inputs, steps
+from alexnet_tf.bench.accelerator import SIZE as LARGEST
 from alexnet_tf.bench.figures import draw, exponents, roofs
 from alexnet_tf.bench.races import GOALS
 from alexnet_tf.files import read_object, write_atomically
@@ -65,6 +66,7 @@ MEANINGS = {
     "memory-over-epochs": f"times the memory after epoch {inputs.SETTLED} that later epochs hold",
     "tensorflow-vs-jax": "times the speed of JAX that TensorFlow reaches over an epoch",
     "sooner": "times sooner at its goal than source B's own recipe is at its source's",
+    "of-product": f"of the operations a second that a product of {LARGEST}² matrices reaches in bfloat16",
     "vs-whole": "times the speed of decoding whole photographs that decoding their windows reaches",
 }
 
@@ -268,6 +270,16 @@ def races(found: Found) -> Iterator[str]:
     yield from table(["recipe", "seconds", "quartiles", "n", "until"], rows)
 
 
+def accelerator(found: Found) -> Iterator[str]:
+    """Images a second on a graphics card, and how much of it they use."""
+    yield from ("", "## On a graphics card")
+    if not (entries := found.under("costs", "accelerator/")):
+        yield from missing("accelerator")
+        return
+    yield from _a_second(entries)
+    yield from _ratios(found, "accelerator/")
+
+
 def startup(found: Found) -> Iterator[str]:
     """Where seconds go besides."""
     yield from ("", "## Start-up, reports and tests")
@@ -304,7 +316,7 @@ def markdown(folder: Path) -> str:
     """The whole page."""
     found = read(folder)
     lines = [HEAD.rstrip(), *targets(found)]
-    for section in (training, layers, kernels, streams, predictions, growth, races, startup):
+    for section in (training, layers, kernels, streams, predictions, growth, races, accelerator, startup):
         lines += section(found)
     if found.under("ratios", "epoch/", "decode/"):
         lines += ["", "## Backends and decoders", *_ratios(found, "epoch/", "decode/")]
