@@ -160,6 +160,16 @@ def test_a_part_that_fails_is_one_sentence_and_spoils_no_other(part, monkeypatch
     assert part["rounds"] == 1
 
 
+def test_what_few_machines_have_is_measured_only_when_it_is_named(part, monkeypatch):
+    asked = []
+    monkeypatch.setattr(line, "PARTS", {"accelerator": lambda **own: asked.append(own) or {}, **line.PARTS})
+    assert run(monkeypatch) == 0
+    assert part
+    assert not asked
+    assert run(monkeypatch, "accelerator") == 0
+    assert asked
+
+
 def test_the_peak_of_a_process_is_not_its_parents():
     child = "from alexnet_tf import provenance; print(provenance.peak_memory())"
     parent = (

@@ -64,7 +64,7 @@ PARTS: dict[str, Callable[..., dict[str, Any]]] = {
     "accelerator": accelerator.accelerator,
 }
 FIXED = ("generators", "kernels", "races", "startup", "augmentations", "decode")  # these have no choice of recipes
-USUAL = [part for part in PARTS if part != "accelerator"]  # what few machines have is measured when it is named
+UNASKED = ("accelerator",)  # what few machines have is measured only when it is named
 
 
 def save(folder: Path, part: str, results: Mapping[str, Any]) -> None:
@@ -120,7 +120,14 @@ def main() -> None:
             recipes.get(name)
     except LabError as error:
         line.error(str(error))
-    sys.exit(run(args.parts or USUAL, args.rounds, args.recipes, home() / "reports" / "bench"))
+    sys.exit(
+        run(
+            args.parts or [part for part in PARTS if part not in UNASKED],
+            args.rounds,
+            args.recipes,
+            home() / "reports" / "bench",
+        )
+    )
 
 
 def run(parts: Sequence[str], rounds: int, names: Sequence[str] | None, folder: Path) -> int:
