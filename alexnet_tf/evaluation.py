@@ -152,6 +152,9 @@ def accuracy_interval(runs: Sequence[Run], best: bool = False) -> Interval:
     """
     rates = [accuracy_of(run) for run in runs]
     if best:
+        unwatched = [str(run) for run in runs if not all("val_accuracy" in row for row in run.history)]
+        if unwatched:
+            raise LabError(f"{unwatched[0]} looked at no test image before its end: it has no best epoch.")
         rates = [max(row["val_accuracy"] for row in run.history) for run in runs]
     if len(rates) > 1:
         return mean_interval(rates)

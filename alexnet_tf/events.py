@@ -16,6 +16,8 @@ def write(runs: Sequence[Run], folder: Path) -> None:
     scalars = tf.compat.v1.SummaryMetadata(plugin_data={"plugin_name": "scalars"})
     for run in runs:
         for part, prefix in ("train", ""), ("validation", "val_"):
+            if not any(f"{prefix}loss" in row for row in run.history):
+                continue  # it was not watched
             target = folder / run.recipe / run.path.parent.name / run.path.name / part
             with tf.summary.create_file_writer(str(target)).as_default():
                 for row in run.history:

@@ -133,6 +133,7 @@ def finetune(
         "steps": None,
         "decay": 0.0,
         "keep": "last",
+        "watch": True,
         "untrained": False,
     }
 

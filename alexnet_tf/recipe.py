@@ -165,6 +165,13 @@ class Recipe:
         for name, value in self.augment.items():
             choose("augmentation", name, AUGMENTATIONS)
             _check(f"augment.{name}", value, float, 0, 180)
+        for pair in (("flip", "alternate"), ("crop", "reflect")):
+            if all(self.augment.get(name) for name in pair):
+                raise UsageError(
+                    f"augment.{pair[0]} and augment.{pair[1]} do the same in two ways: set one of them to 0."
+                )
+        if self.augment.get("alternate", 0) not in (0, 1):
+            raise UsageError(f"augment.alternate is 0 or 1; received {self.augment['alternate']!r}.")
         for name, value in self.options.items():
             if name in OPTIONS:
                 _check(f"options.{name}", value, *OPTIONS[name])
@@ -202,7 +209,7 @@ class Recipe:
         if self.pretrained == "imagenet" and self.model != "mobilenet":
             raise UsageError(f"Keras' ImageNet weights fit the model mobilenet alone; received {self.model!r}.")
         if not self.watch and (self.keep == "best" or self.plateau):
-            raise UsageError("The best weights and a plateau are found by watching: leave watch true.")
+            raise UsageError("The best weights and a plateau are found by watching: set watch to true.")
         if self.loss == "rebuilding" and self.keep == "best":
             raise UsageError("Rebuilding images has no accuracy by which the best could be kept: set keep to last.")
         if self.fold is not None and self.fold[0] >= self.fold[1]:

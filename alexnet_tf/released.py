@@ -49,6 +49,7 @@ EXPORTED = """
 MEANING = {
     "source": "its settings are the source's, which may have been chosen on the test images",
     "honest": "nothing was chosen on the test images",
+    "unwatched": "no test image was looked at before the end of the training",
     "ours": "the test images were watched and nothing was chosen on them: settings and weights are fixed beforehand",
 }
 # Under which terms the images may be used; the README says the same.
@@ -92,7 +93,13 @@ def card(folder: Path) -> str:
     """What is known of a released network, from the files beside it."""
     run = Released(folder, folder)
     record, provenance, dataset = run.record, run.record["provenance"], run.record["recipe"]["dataset"]["value"]
-    watched = recipes.get(record["name"]).source == "ours" and record["recipe"]["keep"]["value"] == "last"
+    kind = record["protocol"]
+    if (
+        kind == "source"
+        and recipes.get(record["name"]).source == "ours"
+        and record["recipe"]["keep"]["value"] == "last"
+    ):
+        kind = "ours" if record["recipe"].get("watch", {"value": True})["value"] else "unwatched"
     terms = TERMS.get(
         datasets.untouched(dataset), "They were drawn by this project." if dataset.startswith("paintbox") else OWN
     )
@@ -108,7 +115,7 @@ def card(folder: Path) -> str:
         test=record["images"]["test"],
         accuracy=evaluation.accuracy_interval([run]),
         protocol=record["protocol"],
-        meaning=MEANING["ours" if watched and record["protocol"] == "source" else record["protocol"]],
+        meaning=MEANING[kind],
         classes=", ".join(record["class_names"]),
         digest=hashlib.sha256(run.weights.read_bytes()).hexdigest(),
         use=textwrap.fill(USE.format(count=len(record["class_names"]), terms=terms), 110),

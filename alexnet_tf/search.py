@@ -276,7 +276,8 @@ def report(found: Found, name: str, budget: str, seed: int, fixed: Mapping[str, 
     command += "".join(f" --set {key}={json.dumps(value)}" for key, value in settings.items())
     states = [trial["state"] for trial in measured]
     ended = f"{states.count('complete')} to their end, {states.count('pruned')} stopped early"
-    ended += f", {states.count('running') + states.count('fail')} cut short" if {"running", "fail"} & {*states} else ""
+    if others := len(states) - states.count("complete") - states.count("pruned"):
+        ended += f", {others} under way or cut short"
     page = REPORT.format(
         name=name,
         count=len(measured),

@@ -75,7 +75,7 @@ print(json.dumps([sorted(set(map(str, turns.values()))), sum(each[0] for each in
 
 
 @pytest.mark.slow
-def test_every_network_trains_without_tensorflow(tmp_path):
+def test_every_network_trains_without_tensorflow():
     code = """
 from alexnet_tf import models
 found = {}
@@ -218,7 +218,7 @@ def test_shares_of_a_batch_are_parts_of_the_whole_one():
     """Two processes prepare, between them, the very images of one: each its own, mixed with its true neighbours."""
     found = in_jax("""
 from alexnet_tf.devices import Share
-amounts = {"flip": 0.5, "mixup": 0.2, "cutmix": 0.5}
+amounts = {"alternate": 1, "reflect": 2, "mixup": 0.2, "cutmix": 0.5}
 streams = [stream(), *[stream(share=Share(process, 2, 2)) for process in range(2)]]
 same, sizes = True, []
 for step in range(5):

@@ -246,9 +246,11 @@ def test_todays_network_for_cifar_has_the_shape_that_is_asked_for():
     assert kernel[..., 6].std() == pytest.approx((2 / (9 * 6)) ** 0.5, rel=0.4)
 
 
-@pytest.mark.parametrize("filters", ["96-256-256", "96-256-256-0", "a-b-c-d", "96--256-256-256", 96, "+96-1-1-1"])
+@pytest.mark.parametrize(
+    "filters", ["96-256-256", "96-256-256-0", "a-b-c-d", "96--256-256-256", "1-1-1-999999", 96, "+96-1-1-1"]
+)
 def test_filters_that_are_not_four_counts_are_told(filters):
-    with pytest.raises(UsageError, match="as 64-256-256-256; received"):
+    with pytest.raises(UsageError, match="as 64-128-256-256; received"):
         models.build("today-cifar", filters=filters)
     with pytest.raises(UsageError, match="no pool5 'average'"):
         models.build("today-cifar", pool5="average")

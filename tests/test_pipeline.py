@@ -74,6 +74,8 @@ def test_images_are_mirrored_in_every_other_epoch_and_half_of_them_in_the_first(
     found = mirrored_by_image(iter(dataset), tiny_splits.train.images, epochs=3)
     assert {tuple(turns) for turns in found.values()} == {(True, False, True), (False, True, False)}
     assert 10 < sum(turns[0] for turns in found.values()) < 30
+    resumed = pipeline.training_stream(tiny_splits.train, 3, Preprocess(32), 8, 1, {"alternate": 1}, begin=(1, 2))
+    np.testing.assert_array_equal(batches(dataset, 8)[7][0], batches(resumed, 1)[0][0])
 
 
 def test_an_epoch_sees_every_image_once_in_a_new_order(tiny_splits):

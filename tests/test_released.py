@@ -40,11 +40,16 @@ def test_a_released_network_answers_by_its_name_and_where_none_is_named(checkout
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
-    [("cifar10-bn64", "may have been chosen on the test images"), ("today-flowers", "nothing was chosen on them")],
+    ("name", "changes", "said"),
+    [
+        ("cifar10-bn64", {}, "may have been chosen on the test images"),
+        ("today-flowers", {}, "watched and nothing was chosen on them"),
+        ("today-cifar", {"watch": False}, "no test image was looked at before the end"),
+    ],
 )
-def test_a_card_says_what_was_chosen_on_the_test_images(checkout, name, said):
-    assert said in (released.release(train_tiny(checkout / "runs", name), "small") / "README.md").read_text()
+def test_a_card_says_what_was_chosen_on_the_test_images(checkout, name, changes, said):
+    run = train_tiny(checkout / "runs", name, **changes)
+    assert said in (released.release(run, "small") / "README.md").read_text()
 
 
 def test_what_is_too_large_or_ill_named_is_not_released(checkout, finished, monkeypatch):

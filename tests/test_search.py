@@ -3,6 +3,7 @@
 import json
 import re
 
+import matplotlib.pyplot as plt
 import numpy as np
 import optuna
 import pytest
@@ -54,6 +55,20 @@ def test_a_search_finds_the_peak_stops_the_hopeless_and_says_what_mattered(monke
     assert (tmp_path / "search.png").stat().st_size > 5000
 
 
+def test_a_report_tells_what_was_cut_short_and_draws_any_number_of_settings(tmp_path):
+    settings = {f"options.{name}": 1.0 for name in "abcde"}
+    states = ["complete", "complete", "pruned", "fail", "running", "waiting"]
+    trials = [
+        {"number": n, "state": state, "accuracy": None if state == "waiting" else 0.5 + n / 100, "epochs": 1,
+         "values": dict.fromkeys(settings, 10.0 ** n)}
+        for n, state in enumerate(states)
+    ]  # fmt: skip
+    page = search.report(search.Found(tmp_path, trials, {}), "cifar10-bn64", "quick", 0, {}, 400).read_text()
+    assert "5 trials of the budget `quick`, seed 0: 2 to their end, 1 stopped early, 2 under way or cut short." in page
+    width, height = plt.imread(tmp_path / "search.png").shape[1::-1]
+    assert width < 3 * height  # five panels in two rows
+
+
 def test_a_patient_search_stops_no_trial(monkeypatch, tmp_path):
     pretend(monkeypatch, peak)
     found = search.search("cifar10-bn64", 12, axes=[RATE], folder=tmp_path, patient=True)
@@ -89,6 +104,9 @@ def test_a_report_in_its_place_is_found_again(monkeypatch, tmp_path):
     found = search.search("cifar10-bn64", 2, axes=[search.axis("learning_rate=0.001,0.01")], folder=folder)
     search.report(found, "cifar10-bn64", "quick", 0, {}, 400)
     assert search.along_rates("laptop") == {}
+    axes = [search.axis("learning_rate=0.001,0.01"), search.axis("l2=0,0.1")]
+    several = search.search("cifar10-bn64", 4, axes=axes, folder=folder.with_name("several"))
+    search.report(several, "cifar10-bn64", "quick", 0, {}, 400)  # no curve along the rate
     ((name, curve),) = search.along_rates("quick").items()
     assert name == "cifar10-bn64"
     assert {rate: found.mean for rate, found in curve.items()} == {0.001: pytest.approx(0.7), 0.01: pytest.approx(0.9)}

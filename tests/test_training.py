@@ -12,6 +12,7 @@ from alexnet_tf import (
     claims,
     datasets,
     evaluation,
+    events,
     fitting,
     pipeline,
     plots,
@@ -92,13 +93,17 @@ def test_what_is_not_watched_looks_at_test_images_once_at_the_end(tmp_path, monk
     assert 0 <= run.record["metrics"]["test_accuracy"] <= 1
     assert "test" not in capsys.readouterr().err.replace(str(tmp_path), "")
     assert len(plots.curves(run.history, "no test").axes[1].lines) == 1
+    events.write([run], tmp_path / "logs")
+    assert {file.parent.name for file in (tmp_path / "logs").rglob("events.*")} == {"train"}
+    with pytest.raises(LabError, match="looked at no test image before its end"):
+        evaluation.accuracy_interval([run], best=True)
     held_out = training.train("cifar10-bn64", "quick", 0, {**TINY, "watch": False}, "honest", tmp_path)
     assert all("val_accuracy" in row for row in held_out.history)
 
 
 @pytest.mark.parametrize("change", [{"keep": "best"}, {"plateau": [0.1, 3]}])
 def test_what_needs_watching_is_told(change):
-    with pytest.raises(UsageError, match="leave watch true"):
+    with pytest.raises(UsageError, match="set watch to true"):
         recipes.get("cifar10-bn64").change({"watch": False, **change})
 
 
@@ -290,6 +295,8 @@ def test_files_must_be_resized_first(tmp_path):
         {"plateau": 3}, {"plateau": [0.1]}, {"plateau": [2, 5]}, {"augment": 3}, {"augment.flip": "abc"},
         {"augment.zoom": -3}, {"options": 5}, {"options.": 3}, {"options.width": -1}, {"options.dropout": 2},
         {"options.dense_units": 1.5}, {"drop_remainder": "no"}, {"resize_first": "yes"}, {"watch": 1},
+        {"augment.alternate": 0.5}, {"augment.alternate": 1, "augment.flip": 0.5},
+        {"augment.crop": 1, "augment.reflect": 1},
         {"train_images": "abc"}, {"train_images": 0}, {"epochs": True}, {"batch_size": 1.5}, {"epsilon": 0},
         {"steps": [0, 0.1]},
     ],

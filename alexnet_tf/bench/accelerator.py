@@ -13,7 +13,7 @@ from alexnet_tf.bench import ROUNDS, by_workers, server, summary
 from alexnet_tf.errors import LabError
 from alexnet_tf.recipes import get
 
-# One of each network and batch; the others' epochs are as long as one of these.
+# A recipe of each source and of ours, of many networks.
 MEASURED = (
     *("flowers-lrn", "cifar10-bn64", "lab-base", "cifar10-simple", "cifar10-resnet18", "int305-cnn", "int305-adam"),
     *("zeng-aug", "imagenet-2012", "paper-lrn-scaled", "grid-base", "today-flowers", "today-cifar"),

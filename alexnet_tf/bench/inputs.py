@@ -17,7 +17,8 @@ from alexnet_tf.bench import ROUNDS, TURN, Summary, by_workers, drawn, in_turns_
 AMOUNTS: dict[str, dict[str, float]] = {
     "none": {},
     **{name: {name: amount} for name, amount in {
-        "flip": 0.5, "crop": 4, "shift": 0.2, "zoom": 0.2, "shear": 10.0, "rotation": 15.0, "resized_crop": 0.3,
+        "flip": 0.5, "alternate": 1, "crop": 4, "reflect": 3,
+        "shift": 0.2, "zoom": 0.2, "shear": 10.0, "rotation": 15.0, "resized_crop": 0.3,
         "color": 0.3, "hue": 0.1, "pca": 0.1, "cutout": 16, "mixup": 0.2, "cutmix": 1.0, "randaugment": 9,
     }.items()},
     "source A's five": {"shear": 0.2, "zoom": 0.2, "flip": 0.5, "rotation": 15.0, "shift": 0.2},

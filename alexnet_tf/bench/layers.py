@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,7 +17,9 @@ FLOAT = 4  # bytes
 
 def product(name: str, size: int = 3072, turn: float = TURN) -> Callable[[], float]:
     """Seconds of a product of two square matrices, in float32 or bfloat16."""
-    if os.environ.get("KERAS_BACKEND") == "jax":
+    from alexnet_tf.quiet import keras
+
+    if keras.backend.backend() == "jax":
         return _product_by_jax(name, size, turn)
     import tensorflow as tf
 
@@ -35,8 +36,8 @@ def _product_by_jax(name: str, size: int, turn: float) -> Callable[[], float]:
 
     def work(count: int) -> None:
         for _ in range(count):
-            product = multiply(left, right)
-        product.block_until_ready()  # the device computes them in order
+            result = multiply(left, right)
+        result.block_until_ready()  # the device computes them in order
 
     return in_turns_of(turn, work)
 

@@ -276,6 +276,8 @@ def accelerator(found: Found) -> Iterator[str]:
     if not (entries := found.under("costs", "accelerator/")):
         yield from missing("accelerator")
         return
+    yield ""
+    yield "`model.fit` under JAX, in bfloat16, on one batch in memory: of the recipe's own size, and of a large one."
     yield from _a_second(entries)
     yield from _ratios(found, "accelerator/")
 

@@ -44,7 +44,7 @@ class HandOn(keras.initializers.HeNormal):
 
     def __call__(self, shape: tuple[int, ...], dtype: Any = None) -> Any:
         """The kernel."""
-        kernel = np.array(super().__call__(shape, "float32"))
+        kernel = np.array(keras.ops.convert_to_numpy(super().__call__(shape, "float32")))
         height, width, seen, filters = shape
         channels = np.arange(min(seen, filters))
         kernel[..., channels] = 0
@@ -69,7 +69,7 @@ def today_cifar(
     """For 32 px: whitening first, pooling before normalization, a dense part that still sees places.
 
     The first convolution is `whiten`'s, two outputs for each number of a patch: one and its negative. The shape is
-    that of airbench (Jordan 2024) with one convolution a stage but the last. `filters` are those of the other four
+    that of airbench (Jordan 2024) with fewer convolutions. `filters` are those of the other four
     convolutions, times `width`; with `identity` as many of them as there are channels begin by handing one on each.
     Three by three places are left for the dense part, or with "global" for `pool5` each channel's maximum; its hidden
     layers are normalized too with `dense_norm`. `scale` multiplies the logits.
@@ -80,7 +80,7 @@ def today_cifar(
     yield layers.Activation("gelu", name="act1")
     for number, count in enumerate(counts, start=2):
         yield layers.Conv2D(
-            round(count * width),
+            max(1, round(count * width)),
             3,
             padding="same",
             use_bias=False,
@@ -112,9 +112,9 @@ def _counts(filters: str) -> list[int]:
     [64, 128, 256, 256]
     """
     counts = [int(count) for count in str(filters).split("-") if count.isdecimal()]
-    if len(counts) != 4 or not all(counts) or "-".join(map(str, counts)) != filters:
+    if len(counts) != 4 or not all(1 <= count <= 65_536 for count in counts) or "-".join(map(str, counts)) != filters:
         raise UsageError(
-            f"filters are those of the second to the fifth convolution, as 64-256-256-256; received {filters!r}."
+            f"filters are those of the second to the fifth convolution, as 64-128-256-256; received {filters!r}."
         )
     return counts
 
