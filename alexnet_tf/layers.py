@@ -1,4 +1,4 @@
-"""Layers that Keras does not have, or not in a form that is fast and exports everywhere."""
+"""Layers, and how one may begin, that Keras does not have, or not in a form that is fast and exports everywhere."""
 
 from __future__ import annotations
 
@@ -146,6 +146,20 @@ def _in_squares(images: Any, step: int) -> Any:
     split = ops.reshape(images, (-1, height // step, step, width // step, step, channels))
     together = ops.transpose(split, (0, 1, 3, 2, 4, 5))
     return ops.reshape(together, (-1, height // step, width // step, step * step * channels))
+
+
+@keras.saving.register_keras_serializable("alexnet_tf")
+class HandOn(keras.initializers.HeNormal):
+    """The first filters of a convolution hand on one channel each, as far as there are channels; the rest is He's."""
+
+    def __call__(self, shape: tuple[int, ...], dtype: Any = None) -> Any:
+        """The kernel."""
+        kernel = np.array(ops.convert_to_numpy(super().__call__(shape, "float32")))
+        height, width, seen, filters = shape
+        channels = np.arange(min(seen, filters))
+        kernel[..., channels] = 0
+        kernel[height // 2, width // 2, channels, channels] = 1
+        return ops.convert_to_tensor(kernel, dtype)
 
 
 @keras.saving.register_keras_serializable("alexnet_tf")

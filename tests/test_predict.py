@@ -1,13 +1,16 @@
 """Photographs of users: a few in memory at a time, each with its own answer."""
 
+import subprocess
+import sys
 import zipfile
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from alexnet_tf import predict
+from alexnet_tf import models, predict
 from alexnet_tf.errors import LabError
+from alexnet_tf.quiet import keras
 
 
 def mean_colour(images, training):
@@ -73,3 +76,16 @@ def test_the_released_network_answers_thousands_of_pictures():
     answers = predict.confidences(predict.load(predict.released()["cifar10"]), pictures)
     assert answers.shape == (2000, 10)
     np.testing.assert_allclose(answers.sum(axis=1), 1, atol=1e-3)
+
+
+def test_every_network_is_read_by_a_process_that_has_built_none(tmp_path):
+    """What a saved network needs is registered by loading it, not by what else was imported."""
+    from test_models import small
+
+    for name in models.ARCHITECTURES:
+        keras.Sequential.from_config(small(name).get_config()).save(tmp_path / f"{name}.keras")  # as runs are saved
+    code = "import sys; from pathlib import Path; from alexnet_tf import predict; " + (
+        "print(sum(predict.load(path).count_params() > 0 for path in Path(sys.argv[1]).glob('*.keras')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True)
+    assert done.stdout.strip() == str(len(models.ARCHITECTURES)), done.stderr

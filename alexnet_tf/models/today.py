@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from alexnet_tf.errors import LabError, UsageError, choose
-from alexnet_tf.layers import BatchNormalization, Scale
+from alexnet_tf.layers import BatchNormalization, HandOn, Scale
 from alexnet_tf.models.parts import Layers, hidden, layers, logits
 from alexnet_tf.quiet import keras
 
@@ -36,20 +35,6 @@ def today_flowers(classes: int, width: float = 1.0, dense_units: int = 512, drop
     yield layers.GlobalAveragePooling2D(name="average")
     yield from hidden([dense_units, dense_units], "relu", dropout, kernel_initializer="he_normal")
     yield logits(classes, 8)
-
-
-@keras.saving.register_keras_serializable("alexnet_tf")
-class HandOn(keras.initializers.HeNormal):
-    """The first filters of a convolution hand on one channel each, as far as there are channels; the rest is He's."""
-
-    def __call__(self, shape: tuple[int, ...], dtype: Any = None) -> Any:
-        """The kernel."""
-        kernel = np.array(keras.ops.convert_to_numpy(super().__call__(shape, "float32")))
-        height, width, seen, filters = shape
-        channels = np.arange(min(seen, filters))
-        kernel[..., channels] = 0
-        kernel[height // 2, width // 2, channels, channels] = 1
-        return keras.ops.convert_to_tensor(kernel, dtype)
 
 
 PATCH = 2  # pixels, of the first convolution for CIFAR-10
