@@ -166,8 +166,8 @@ class HandOn(keras.initializers.HeNormal):
 class Scale(keras.layers.Layer):
     """Times a constant. Keras' `Rescaling` asks for TensorFlow under any backend once it is compiled.
 
-    >>> float(Scale(0.25)(8.0))
-    2.0
+    >>> Scale(0.25)(np.full((1, 2), 8.0)).numpy().tolist()
+    [[2.0, 2.0]]
     """
 
     def __init__(self, factor: float, **kwargs: Any) -> None:

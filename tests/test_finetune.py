@@ -67,7 +67,7 @@ def test_what_a_recipe_takes_freezes_and_repeats_is_its_own_and_not_the_folders(
 
 
 def test_logits_that_are_scaled_are_not_the_last_layer_to_learn():
-    for name, before in ("today-cifar", "fc7"), ("alexnet-32", "drop7"):
+    for name, before in ("today-cifar", "act7"), ("alexnet-32", "drop7"):
         assert finetune.before_last(models.build(name, width=0.1, dense_units=8)) == before
 
 
