@@ -64,11 +64,9 @@ def _matrices(rows: list[list[Any]], like: Any) -> Any:
 
 def motion(name: str, amount: float, size: float, draw: Draw) -> Any:
     """One matrix an image about its centre, with the meanings of Keras' ImageDataGenerator."""
-    if name == "flip":  # amount: the probability
-        mirrored = ops.where(draw("flip", 0, 1) < amount, -1.0, 1.0)
-        return _matrices([[mirrored, 0, 0], [0, 1, 0], [0, 0, 1]], mirrored)
-    if name == "alternate":  # mirrored in every other epoch, some images first in the even, some in the odd ones
-        mirrored = ops.where(draw(TURN, 0, 2) >= 1, -1.0, 1.0)
+    if name in ("flip", "alternate"):  # amount: the probability; or 1: in every other epoch, some first in even ones
+        chosen = draw("flip", 0, 1) < amount if name == "flip" else draw(TURN, 0, 2) >= 1
+        mirrored = ops.where(chosen, -1.0, 1.0)
         return _matrices([[mirrored, 0, 0], [0, 1, 0], [0, 0, 1]], mirrored)
     if name in ("crop", "reflect"):  # amount: pixels of padding on each side; a whole-pixel offset an image
         most = 2.0 * round(amount) + 1

@@ -23,7 +23,8 @@ from alexnet_tf.files import read_object
 from alexnet_tf.runs import Run
 
 HEAD = {"learning_rate": 1e-3, "epochs": 10}
-# From 200 photographs of flowers, `cifar10` learned 69.5 % of 200 others at this rate and 54 % at a third of it.
+# From 200 photographs of flowers, `cifar10` learned 69.5 % of 200 others at this rate and 54 % at a third of it, in
+# one training each.
 WHOLE = {"learning_rate": 1e-3, "epochs": 20}
 SHARES = (4, 2, 1)  # parts of the images that the learning curve is drawn from
 

@@ -25,7 +25,7 @@ def in_blocks(split: Split) -> bool:
 
 
 def turns(images: int, seed: int) -> NDArray[np.int32]:
-    """Whose turn is in the even epochs (0) and whose in the odd ones (1); a function of the seed."""
+    """1 for each image whose turn is in the even epochs, 0 where it is in the odd ones; a function of the seed."""
     return np.random.default_rng([seed, 0, 1]).integers(0, 2, images, dtype="int32")
 
 

@@ -93,13 +93,9 @@ def card(folder: Path) -> str:
     """What is known of a released network, from the files beside it."""
     run = Released(folder, folder)
     record, provenance, dataset = run.record, run.record["provenance"], run.record["recipe"]["dataset"]["value"]
-    kind = record["protocol"]
-    if (
-        kind == "source"
-        and recipes.get(record["name"]).source == "ours"
-        and record["recipe"]["keep"]["value"] == "last"
-    ):
-        kind = "ours" if record["recipe"].get("watch", {"value": True})["value"] else "unwatched"
+    kind, said = record["protocol"], record["recipe"]
+    if kind == "source" and recipes.get(record["name"]).source == "ours" and said["keep"]["value"] == "last":
+        kind = "ours" if said.get("watch", {"value": True})["value"] else "unwatched"
     terms = TERMS.get(
         datasets.untouched(dataset), "They were drawn by this project." if dataset.startswith("paintbox") else OWN
     )

@@ -120,14 +120,8 @@ def main() -> None:
             recipes.get(name)
     except LabError as error:
         line.error(str(error))
-    sys.exit(
-        run(
-            args.parts or [part for part in PARTS if part not in UNASKED],
-            args.rounds,
-            args.recipes,
-            home() / "reports" / "bench",
-        )
-    )
+    parts = args.parts or [part for part in PARTS if part not in UNASKED]
+    sys.exit(run(parts, args.rounds, args.recipes, home() / "reports" / "bench"))
 
 
 def run(parts: Sequence[str], rounds: int, names: Sequence[str] | None, folder: Path) -> int:
