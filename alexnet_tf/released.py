@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import re
 import sys
 import textwrap
+import zipfile
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,7 +32,8 @@ CARD = """# {name}: {title}
 | protocol `{protocol}` | {meaning} |
 | takes | uint8 images of any size, values 0 to 255 |
 | gives | probabilities of {classes} |
-| SHA-256 of `model.keras` | `{digest}` |
+| `model.keras` | {size:.1f} MB, each weight in 16 bits; once loaded in 32 |
+| its SHA-256 | `{digest}` |
 
 {use}
 """
@@ -99,6 +102,7 @@ def card(folder: Path) -> str:
     terms = TERMS.get(
         datasets.untouched(dataset), "They were drawn by this project." if dataset.startswith("paintbox") else OWN
     )
+    content = run.weights.read_bytes()
     text = CARD.format(
         name=folder.name,
         title=recipes.get(record["name"]).title,
@@ -113,7 +117,8 @@ def card(folder: Path) -> str:
         protocol=record["protocol"],
         meaning=MEANING[kind],
         classes=", ".join(record["class_names"]),
-        digest=hashlib.sha256(run.weights.read_bytes()).hexdigest(),
+        size=len(content) / 1e6,
+        digest=hashlib.sha256(content).hexdigest(),
         use=textwrap.fill(USE.format(count=len(record["class_names"]), terms=terms), 110),
     )
     if (folder / "export.json").exists():
@@ -124,12 +129,38 @@ def card(folder: Path) -> str:
     return text
 
 
+def halved(model: bytes) -> bytes:
+    """A ``.keras`` file with its weights in 16 bits, which Keras brings back to 32 when it loads them."""
+    import h5py
+    import numpy as np
+
+    with zipfile.ZipFile(io.BytesIO(model)) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    kept = io.BytesIO()
+    with h5py.File(io.BytesIO(parts["model.weights.h5"])) as weights, h5py.File(kept, "w") as smaller:
+
+        def keep(name: str, value: h5py.Group | h5py.Dataset) -> None:
+            if isinstance(value, h5py.Group):
+                smaller.require_group(name)
+            else:
+                fits = value.dtype.kind == "f" and (abs(value[()]) <= np.finfo("float16").max).all()
+                smaller[name] = value[()].astype("float16" if fits else value.dtype)
+            smaller[name].attrs.update(value.attrs)
+
+        weights.visititems(keep)
+    parts["model.weights.h5"] = kept.getvalue()
+    with zipfile.ZipFile(whole := io.BytesIO(), "w") as archive:
+        for name, part in parts.items():
+            archive.writestr(zipfile.ZipInfo(name), part)  # without the time: the same network is the same file
+    return whole.getvalue()
+
+
 def release(run: runs.Run, name: str) -> Path:
     """Put a run's weights where `predict --model NAME` finds them, with the names of its classes and a card."""
     if not re.fullmatch(r"[a-z0-9-]+", name):
         raise UsageError(f"A released model's name is made of a-z, 0-9 and hyphens; received {name!r}.")
     evaluation.accuracy_of(run)  # before anything is written
-    record, content = run.record, predict.weights_of(run).read_bytes()
+    record, content = run.record, halved(predict.weights_of(run).read_bytes())
     if len(content) > LIMIT:
         raise LabError(
             f"The weights of {run} take {len(content) / 1e6:.0f} MB; a released model may take {LIMIT / 1e6:.0f}."
