@@ -116,6 +116,20 @@ def test_the_composed_motion_is_the_image_data_generators():
     np.testing.assert_allclose(moved[0], expected, atol=0.5)  # of 255
 
 
+@pytest.mark.parametrize(
+    ("outside", "mode"), [("border", "nearest"), ("mirrored", "reflect"), ("black", "grid-constant")]
+)
+def test_what_moved_lies_between_four_pixels_and_beyond_the_border_as_told(outside, mode):
+    images = some_images(2, 20)
+    turn, lean = np.cos(0.4), np.sin(0.4)
+    matrices = np.array([[[turn, lean, 2], [-lean, turn, 5], [0, 0, 1]], [[1.2, 0, -3], [0, 0.7, 4], [0, 0, 1]]])
+    found = room.moved(images, matrices.astype("float32"), False, outside)
+    for image, matrix, shown in zip(images, matrices, found, strict=True):
+        rows, offset = matrix[:2, :2][::-1, ::-1], matrix[:2, 2][::-1]
+        theirs = [scipy.ndimage.affine_transform(image[..., c], rows, offset, order=1, mode=mode) for c in range(3)]
+        np.testing.assert_allclose(shown, np.stack(theirs, -1), atol=0.05)  # of 255
+
+
 def test_a_resized_crop_shows_a_part_of_the_image_and_nothing_else():
     across = np.tile(np.linspace(0, 255, 64, dtype="float32")[None, :, None], (64, 1, 3))
     moved, _ = apply(np.repeat(across[None], 50, axis=0), {"resized_crop": 0.1})

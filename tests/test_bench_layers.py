@@ -59,7 +59,7 @@ def test_ours_and_stock_layers_compute_the_same(name):
 
 def test_kernels_are_raced_and_told_on_the_page(tmp_path):
     found = kernels.kernels(rounds=1, turn=0.0, scale=0.01)["ratios"]
-    assert set(found) == {f"kernel/{name}" for name in kernels.KERNELS}
+    assert set(found) == {f"kernel/{name}" for name in (*kernels.KERNELS, kernels.MOTION)}
     (tmp_path / "ratios.json").write_text(json.dumps(found))
     told = "\n".join(page.kernels(page.read(tmp_path)))
     assert all(f"`{name}`" in told for name in found)

@@ -70,6 +70,7 @@ ALLOWED = {
     "panel": {"interpret", "models", "plots", "splits"},
     "reports": {"recipe", "runs"},
     "bench": {
+        "augment",
         "claims",
         "layers",
         "datasets",

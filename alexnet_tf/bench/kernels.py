@@ -1,4 +1,4 @@
-"""Our layers against stock ones that compute the same numbers, each on what a recipe gives it."""
+"""Our layers, and our motion of images, against stock ones that compute the same, each on what a recipe gives it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from alexnet_tf.bench import ROUNDS, interleaved, summary
+from alexnet_tf.augment import moved
+from alexnet_tf.bench import ROUNDS, in_turns_of, interleaved, summary
 from alexnet_tf.bench.layers import way
 from alexnet_tf.layers import BatchNormalization, GroupedConv2D, LocalResponseNormalization, StridedConv2D
 from alexnet_tf.quiet import keras
@@ -68,8 +69,27 @@ KERNELS = {
 }
 
 
+MOTION = "motion/flowers-lrn"
+TURN_15_DEGREES = [[0.966, 0.259, -25.4], [-0.259, 0.966, 33.1], [0.0, 0.0, 1.0]]  # about the middle of 227 pixels
+
+
+def _motions(scale: float, turn: float) -> dict[str, Callable[[], float]]:
+    """Seconds in which our loop moves a batch of photographs, and Keras' own transform."""
+    import tensorflow as tf
+
+    images = 255 * tf.random.stateless_uniform((math.ceil(32 * scale), 227, 227, 3), [0, 0])
+    matrices = tf.tile(tf.constant([TURN_15_DEGREES]), (len(images), 1, 1))
+    flat = tf.reshape(matrices, (-1, 9))[:, :8]
+    move = partial(moved, images, matrices, whole_pixels=False, outside="border")
+    transform = partial(keras.ops.image.affine_transform, images, flat, interpolation="bilinear", fill_mode="nearest")
+    return {
+        "ours": in_turns_of(turn, lambda count: [move() for _ in range(count)]),
+        "stock": in_turns_of(turn, lambda count: [transform() for _ in range(count)]),
+    }
+
+
 def kernels(rounds: int = ROUNDS, turn: float = 0.25, scale: float = 1.0) -> dict[str, Any]:
-    """How many times as fast as the stock layer ours goes forward and back; `scale` shrinks the batches."""
+    """How many times as fast as the stock one ours goes, a layer forward and back; `scale` shrinks the batches."""
     import tensorflow as tf
 
     ratios = {}
@@ -82,4 +102,6 @@ def kernels(rounds: int = ROUNDS, turn: float = 0.25, scale: float = 1.0) -> dic
             sides[side] = way(layer, inputs, tf.ones_like(layer(inputs, training=True)), kernel.seen, turn)
         seconds = interleaved(sides, rounds)
         ratios[f"kernel/{name}"] = summary(seconds["stock"] / seconds["ours"])
+    seconds = interleaved(_motions(scale, turn), rounds)
+    ratios[f"kernel/{MOTION}"] = summary(seconds["stock"] / seconds["ours"])
     return {"ratios": ratios}

@@ -203,7 +203,8 @@ def kernels(found: Found) -> Iterator[str]:
         return
     yield from (
         "",
-        "How many times as fast as Keras' or TensorFlow's own ours goes forward and back, to equal numbers:",
+        "How many times as fast as Keras' or TensorFlow's own ours goes forward and back (images are moved one way), "
+        "to equal numbers:",
     )
     yield from table(["layer/recipe", "ratio", "quartiles", "n"], [[f"`{n}`", *spread(e)] for n, e in entries.items()])
 
