@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -180,41 +180,44 @@ def _go_on(
     passed, step = divmod(saver.step, in_a_pass)
     # Under TensorFlow it is Keras that shares the batches among the devices.
     shared: dict[str, Any] = {"share": share} if keras.backend.backend() == "jax" else {}
-    stream = streams.training_stream(
-        splits.train,
-        classes,
-        preprocess,
-        recipe.batch_size,
-        seed,
-        recipe.augment,
-        recipe.drop_remainder,
-        begin=(epochs.start * recipe.passes + passed, step),
-        **shared,
-    )
+    with _damage_told():
+        stream = streams.training_stream(
+            splits.train,
+            classes,
+            preprocess,
+            recipe.batch_size,
+            seed,
+            recipe.augment,
+            recipe.drop_remainder,
+            begin=(epochs.start * recipe.passes + passed, step),
+            **shared,
+        )
     steps = recipe.passes * in_a_pass - saver.step
     watched = recipe.watch or splits.val is not None
+    monitored = streams.evaluation_stream(splits.monitored, classes, preprocess, **shared) if watched else None
     callbacks = [StopOnNaN(saver.run), *schedules, saver]
     if devices.first():
         part = "test" if splits.val is None else "validation"
         callbacks = [*callbacks, Progress(saver.run, recipe.epochs, steps, part)]
     callbacks = [*callbacks, *watching]
-    _fit_or_tell(
-        model,
-        stream,
-        epochs=epochs.stop,
-        initial_epoch=epochs.start,
-        steps_per_epoch=steps,
-        validation_data=streams.evaluation_stream(splits.monitored, classes, preprocess, **shared) if watched else None,
-        callbacks=callbacks,
-        shuffle=False,  # the stream has shuffled
-        verbose=0,
-    )
+    with _damage_told():
+        model.fit(
+            stream,
+            epochs=epochs.stop,
+            initial_epoch=epochs.start,
+            steps_per_epoch=steps,
+            validation_data=monitored,
+            callbacks=callbacks,
+            shuffle=False,  # the stream has shuffled
+            verbose=0,
+        )
 
 
-def _fit_or_tell(model: keras.Sequential, stream: Any, **settings: Any) -> None:
-    """Fit; an image that can't be read is told in its own sentence, not in TensorFlow's."""
+@contextlib.contextmanager
+def _damage_told() -> Iterator[None]:
+    """An image that can't be read is told in its own sentence, not in TensorFlow's."""
     try:
-        model.fit(stream, **settings)
+        yield
     except Exception as error:
         told = re.search(r"LabError: (.*)", str(error))
         if told and not isinstance(error, LabError):

@@ -20,6 +20,8 @@ from alexnet_tf.splits import Split, encoded, plain_jpeg, read_image, some_pixel
 import tensorflow as tf  # isort: skip  (after Keras, which loads it quietly)
 
 ENDLESS = 1 << 40
+HELD = 700_000_000  # bytes: photographs that take no more are decoded once, and not in every epoch
+CHUNK = 64  # of them at a time
 
 
 def stateless_draw(
@@ -81,7 +83,9 @@ def decode(file: tf.Tensor, preprocess: Preprocess) -> tf.Tensor:
     return preprocess.before_augmentation(image[None])[0]
 
 
-def _fetch(split: Split, classes: int, preprocess: Preprocess) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
+def _fetch(
+    split: Split, classes: int, preprocess: Preprocess, decoded: tf.Tensor | None = None
+) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
     """A function from places in a split to (images before augmentation, one-hot labels)."""
     if split.files and not preprocess.resize_first:
         raise LabError("Images of different sizes in files must be resized first: leave resize_first true.")
@@ -90,7 +94,9 @@ def _fetch(split: Split, classes: int, preprocess: Preprocess) -> Callable[[tf.T
     files = tf.constant(split.files, tf.string)
 
     def fetch(places: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        if images is not None:
+        if decoded is not None:
+            batch = tf.gather(decoded, places)
+        elif images is not None:
             batch = preprocess.before_augmentation(tf.gather(images, places))
         else:
             batch = tf.map_fn(
@@ -101,6 +107,19 @@ def _fetch(split: Split, classes: int, preprocess: Preprocess) -> Callable[[tf.T
         return batch, tf.one_hot(tf.gather(labels, places), classes)
 
     return fetch
+
+
+def _decoded(split: Split, preprocess: Preprocess) -> tf.Tensor | None:
+    """All photographs of a split as the network sees them before augmentation; none of a split too large to be held."""
+    side = preprocess.crop_from or preprocess.size
+    if not split.files or not preprocess.resize_first or len(split) * side * side * 3 * 4 > HELD:
+        return None
+    files = tf.data.Dataset.from_tensor_slices(tf.constant(split.files))
+    batches = files.map(lambda file: decode(file, preprocess), tf.data.AUTOTUNE).batch(CHUNK)
+    images = np.empty((len(split), side, side, 3), "float32")
+    for first, batch in zip(range(0, len(split), CHUNK), batches, strict=True):
+        images[first : first + CHUNK] = batch
+    return tf.convert_to_tensor(images)
 
 
 def _order(split: Split, key: tf.Tensor) -> tf.Tensor:
@@ -125,7 +144,8 @@ def training_stream(
     if batch_size > len(split) and drop_remainder:
         raise LabError(f"A batch of {batch_size} is larger than the {len(split)} training images: take a smaller one.")
     amounts = dict(augmentations or {})
-    fetch, parity = _fetch(split, classes, preprocess), tf.constant(order.turns(len(split), seed))
+    decoded, parity = _decoded(split, preprocess), tf.constant(order.turns(len(split), seed))
+    fetch = _fetch(split, classes, preprocess, decoded)
     components = color_components(some_pixels(split)) if amounts.get("pca") else None
 
     def epoch(number: tf.Tensor) -> tf.data.Dataset:
@@ -150,7 +170,7 @@ def training_stream(
 
     first, step = begin
     batches = tf.data.Dataset.range(first, ENDLESS).flat_map(epoch).skip(step)
-    if order.in_blocks(split):
+    if order.in_blocks(split) and decoded is None:
         batches = batches.map(asked_ahead)
     return batches.map(prepare, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 

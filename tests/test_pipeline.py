@@ -126,6 +126,27 @@ def test_files_give_the_same_stream_as_their_pixels(tmp_path):
         )
 
 
+def test_photographs_that_memory_holds_are_decoded_once_and_give_the_same_stream(tmp_path, monkeypatch):
+    files = [photograph(tmp_path / f"{i}.jpg", 83 + i, 131) for i in range(6)]
+    split = Split(np.arange(6), np.arange(6) % 2, files=tuple(map(str, files)))
+    looked = []
+    monkeypatch.setattr(
+        pipeline, "_look", lambda name, preprocess, look=pipeline._look: looked.append(name) or look(name, preprocess)
+    )
+
+    def two_epochs():
+        return batches(pipeline.training_stream(split, 2, Preprocess(16), 4, 3, {"flip": 0.5}), 4)
+
+    once = two_epochs()
+    assert len(looked) == len(set(looked)) == 6
+    monkeypatch.setattr(pipeline, "HELD", 6 * 16 * 16 * 3 * 4 - 1)
+    again = two_epochs()
+    assert len(looked) >= 6 + 12
+    for one, other in zip(once, again, strict=True):
+        for held, decoded in zip(one, other, strict=True):
+            np.testing.assert_array_equal(held, decoded)
+
+
 PLAIN = {
     "420": {}, "422": {"subsampling": 1}, "444": {"subsampling": 0}, "progressive": {"progressive": True},
     "rgb": {"keep_rgb": True},
