@@ -5,6 +5,7 @@ Each function prepares a recipe and returns a measurement.
 
 from __future__ import annotations
 
+import gc
 import itertools
 import time
 from collections.abc import Callable, Mapping
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from alexnet_tf import datasets, fitting, models, recipes
-from alexnet_tf.bench import TURN, drawn, in_turns_of, inputs, kernels, timed
+from alexnet_tf.bench import TURN, drawn, inputs, kernels, timed
 from alexnet_tf.errors import LabError
 from alexnet_tf.models import transfer
 from alexnet_tf.optimizers import make_optimizer
@@ -63,13 +64,34 @@ def batch_of(recipe: Recipe, classes: int) -> tuple[np.ndarray, np.ndarray]:
     return images, np.eye(classes, dtype="float32")[np.arange(recipe.batch_size) % classes]
 
 
+class FromTheSecondStep(keras.callbacks.Callback):
+    """Counts the seconds after the first step: a fit begins once, and a training is hundreds of turns long."""
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Nothing has been done yet."""
+        self.began = 0.0
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Go, after the first."""
+        self.began = self.began or time.perf_counter()
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Stop."""
+        self.seconds = time.perf_counter() - self.began
+
+
 def _fit_in_turns(model: keras.Sequential, stream: Any, turn: float, least: int) -> Measure:
-    """Seconds of a step of `model.fit`, of which a turn has some at least."""
+    """Seconds of a step of `model.fit`, of which a turn has some at least, the first one aside."""
 
-    def fit(steps: int) -> None:
-        model.fit(stream, steps_per_epoch=steps, verbose=0, shuffle=False)
+    def each(steps: int) -> float:
+        gc.collect()
+        clock = FromTheSecondStep()
+        model.fit(stream, steps_per_epoch=steps + 1, callbacks=[clock], verbose=0, shuffle=False)
+        return clock.seconds / steps
 
-    return in_turns_of(turn, fit, least=least)
+    each(1)  # whatever happens once: tracing, compiling, allocating
+    count = max(least, round(turn / each(2)))
+    return lambda: each(count)
 
 
 def fixed(
