@@ -36,7 +36,7 @@ if importlib.util.find_spec("alexnet_tf") is None:
     place = pathlib.Path("alexnet_packages").resolve()
     place.mkdir(exist_ok=True)
     file = place / "{name}"
-    file.write_bytes(base64.b64decode(WHEEL))
+    file.write_bytes(base64.b85decode(WHEEL))
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--upgrade"]
     subprocess.run([*pip, "--target", str(place), str(file)], check=True)
     sys.path.insert(0, str(place))
@@ -220,7 +220,7 @@ def make(target: Path | None = None) -> list[Path]:
     written = []
     with tempfile.TemporaryDirectory() as scratch:
         wheel = build_wheel(Path(scratch))
-        content = base64.b64encode(wheel.read_bytes()).decode()
+        content = base64.b85encode(wheel.read_bytes()).decode()
         for name, path in reports.notebooks().items():
             notebook = nbformat.read(path, as_version=4)
             code = code_of(notebook)
