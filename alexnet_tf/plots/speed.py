@@ -55,7 +55,7 @@ def _roof(ax: Axes, roof: Roof) -> None:
     places = np.geomspace(min([ridge, *known]) / 3, max([ridge, *known]) * 4, 200)
     ax.plot(places, np.minimum(roof.flops, places * roof.bandwidth) / 1e9, color=GREY, linewidth=1.5)
     reached = f"product of matrices: {roof.flops / 1e9:,.0f} GFLOP/s"
-    ax.annotate(reached, (places[-1], roof.flops / 1e9), ha="right", va="bottom", color=GREY, fontsize=9)
+    ax.annotate(reached, (ridge, roof.flops / 1e9), va="bottom", color=GREY, fontsize=9)
     groups: dict[tuple[int, int], list[str]] = {}
     for layer, (intensity, flops) in roof.layers.items():
         ax.plot(intensity, flops / 1e9, "o", color=BLUE, markersize=6)
