@@ -162,6 +162,8 @@ def training(found: Found) -> Iterator[str]:
     yield from _ratios(found, "step/", "share/")
     if not any(name.endswith("vs-pytorch") for name in found.ratios):
         yield from ("", "PyTorch was not installed: nothing was compared with it (`pip install '.[peers]'`).")
+    yield from ("", "What bfloat16 costs in accuracy, in pairs of trainings with one seed, is a row of the table in")
+    yield "[03_ablations](../laptop/03_ablations.ipynb)."
     yield from _a_second({name: cost for name, cost in found.under("costs", "step/").items() if "/batch-" in name})
 
 
