@@ -13,8 +13,8 @@ from alexnet_tf.commands import listings, networks, trainings
 from alexnet_tf.commands.told import told
 from alexnet_tf.recipe import BUDGETS, PROTOCOLS
 
-MODELS = "a released model (cifar10), a run or a .keras file (default: cifar10; with --runs its newest)"
-NAMED = "a path, RECIPE[/BUDGET[/SEED]], or a released model (cifar10)"
+MODELS = "a released model (cifar10, flowers), a run or a .keras file (default: cifar10; with --runs its newest)"
+NAMED = "a path, RECIPE[/BUDGET[/SEED]], or a released model (cifar10, flowers)"
 
 SPACE = "bounds, or KEY=A,B,C; repeat it for several fields (default: rate, weight decay, dropout)"
 
@@ -130,7 +130,7 @@ def parser() -> argparse.ArgumentParser:
     search.add_argument("--to", type=Path, metavar="DIR", help="default: .cache/search/RECIPE-BUDGET")
     tune = command("finetune", networks.do_finetune, "teach a trained network the classes of your own folder")
     tune.add_argument("folder", metavar="FOLDER", help="a folder of photographs a class, with or without train and val")
-    tune.add_argument("--model", metavar="NAME", help="what to start from: a released model (cifar10) or a run")
+    tune.add_argument("--model", metavar="NAME", help="a released model (cifar10, flowers) or a run to start from")
     tune.add_argument("--to", type=Path, default=Path("finetuned"), metavar="DIR", help="default: finetuned")
     tune.add_argument("--seed", type=_seed, default=0, metavar="N", help="a whole number from 0 (default: 0)")
     tune.add_argument("--skip-damaged", action="store_true", help="leave out files that can't be read")

@@ -97,7 +97,8 @@ def _on_cifar(name: str, section: str, says: str, ours: str, theirs: str, report
 
 def _few(name: str, percent: int, trunk: str) -> Claim:
     """Source B recalls an expectation of the 2012 paper, which tried nothing of it."""
-    says = f"pre-training without labels helps, here with {percent} % of the labels and the same computation in all"
+    says = f"pre-training without labels helps, here with {percent} % of the labels and the same computation in all, "
+    says += "of which it leaves them a fifth"
     ours, theirs = f"few-{trunk}-tuned-{percent}", f"few-scratch-{percent}"
     return Claim(f"few-labels/{name}", "B", "565-567", says, ours, None, "difference", theirs, budget="laptop")
 

@@ -2,7 +2,7 @@
 
 Every step is a run of the laboratory, so that each goes on where it was stopped: the last layer is trained on a
 quarter, a half and all of the images with everything before it frozen, which also draws the learning curve; then
-the whole network, at a tenth of the rate, from where the last layer stands.
+the whole network, from where the last layer stands.
 """
 
 from __future__ import annotations

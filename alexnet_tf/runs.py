@@ -2,7 +2,7 @@
 
 ``<runs>/<recipe>/<budget>[-<hash>]/seed-<n>/`` holds ``record.json`` (written last and
 atomically: a run without a whole record is unfinished), ``outputs.npz`` (ids, labels, float16
-logits) and ``measurements/``. Weights and half-done trainings lie under ``.cache/``.
+logits; in small records answers alone) and ``measurements/``. Weights and half-done trainings lie under ``.cache/``.
 """
 
 from __future__ import annotations

@@ -162,7 +162,8 @@ def training(found: Found) -> Iterator[str]:
     yield from _ratios(found, "step/", "share/")
     if not any(name.endswith("vs-pytorch") for name in found.ratios):
         yield from ("", "PyTorch was not installed: nothing was compared with it (`pip install '.[peers]'`).")
-    yield from ("", "What bfloat16 costs in accuracy, in pairs of trainings with one seed, is a row of the table in")
+    yield ""
+    yield "What bfloat16 costs in accuracy, by pairs of trainings that share their seeds, is a row of the table in"
     yield "[03_ablations](../laptop/03_ablations.ipynb)."
     yield from _a_second({name: cost for name, cost in found.under("costs", "step/").items() if "/batch-" in name})
 
@@ -301,7 +302,8 @@ def startup(found: Found) -> Iterator[str]:
     else:
         yield from ("", "There were no reports to look at: `make reports` first.")
     if tests := found.spent.get("tests"):
-        rows = [[name, f"{took:.1f}"] for name, took in list(tests.items())[:12]]
+        longest = sorted(tests, key=lambda name: -tests[name])[:12]
+        rows = [[name, f"{tests[name]:.1f}"] for name in longest]
         yield from table(["`make test`, the longest files", "seconds"], [*rows, ["sum", f"{sum(tests.values()):.0f}"]])
     else:
         yield from ("", "There were no tests to look at: `make test` first.")

@@ -76,7 +76,7 @@ def _pretrained(
     }
     once = {"train_images": round(QUICK_SEEN * (1 - TUNED) / slim / 4), "epochs": 4, "passes": 1}
     budgets["quick"] = (0.1, {**QUICK, "dataset": drawn, **once})
-    return dataclasses.replace(_recipe(name, title, parameters, changes, budgets), small_record=False)
+    return _recipe(name, title, parameters, changes, budgets)
 
 
 TURNED = _pretrained(
@@ -104,7 +104,10 @@ REBUILT = _pretrained(
     },
 )
 # How a network comes to its labels: in words, its parameters, and the fields that change.
-WAYS: dict[str, tuple[str, int, Mapping[str, Any]]] = {"scratch": ("from scratch", grid.SAME, {})}
+WAYS: dict[str, tuple[str, int, Mapping[str, Any]]] = {
+    "scratch": ("from scratch", grid.SAME, {}),
+    "scratch-short": ("from scratch, with a fifth of the computation: what is left after pre-training", grid.SAME, {}),
+}
 for _trunk, _task in ("turned", "told orientations"), ("rebuilt", "painted hidden patches"):
     _from = {"pretrained": f"few-{_trunk}/{{budget}}/{{seed}}", "taken": "conv5"}
     _linear = {**_from, "frozen": "pool5", "options.dense_layers": 1}
