@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,17 @@ def _count(text: str) -> int:
     if not text.isdigit() or int(text) < 2:
         raise argparse.ArgumentTypeError(f"a whole number from 2 is needed; received {text!r}")
     return int(text)
+
+
+def _positive(kind: type) -> Callable[[str], Any]:
+    def parsed(text: str) -> Any:
+        with contextlib.suppress(ValueError):
+            if (value := kind(text)) > 0:
+                return value
+        wanted = "a whole number" if kind is int else "a number"
+        raise argparse.ArgumentTypeError(f"{wanted} above 0 is needed; received {text!r}")
+
+    return parsed
 
 
 def parser() -> argparse.ArgumentParser:
@@ -142,7 +154,7 @@ def parser() -> argparse.ArgumentParser:
     plan = command("plan", trainings.do_plan, "hours and memory of a training on 1, 8 and 64 GPUs, as Markdown")
     plan.add_argument("recipe", metavar="RECIPE")
     for name, (kind, meaning) in trainings.ASSUMED.items():
-        plan.add_argument(f"--{name}", type=kind, metavar="N", help=meaning)
+        plan.add_argument(f"--{name}", type=_positive(kind), metavar="N", help=meaning)
     report = command("reports", trainings.do_reports, "execute and render the notebooks")
     report.add_argument("--budget", default="quick", metavar="B")
     report.add_argument("--only", metavar="NAME,…", help="some notebooks, by name")

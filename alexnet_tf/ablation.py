@@ -104,9 +104,9 @@ def gaps(trained: Trained, knob: str, variant: str) -> dict[int, Interval]:
     return {each: evaluation.paired_difference(ours[each], base[each]) for each in ours if each in base}
 
 
-def promised(trained: Trained, knob: str, variant: str | None = None) -> dict[int, Interval]:
-    """What a power law expects of every size that has seen all but the largest."""
-    found = _along(trained, knob, variant)
+def promised(trained: Trained, knob: str) -> dict[int, Interval]:
+    """What a power law expects of the base at every size, having seen all but the largest."""
+    found = _along(trained, knob)
     sizes = [size(runs[0], knob) for runs in found]
     right = np.array([np.mean([evaluation.correct(run) for run in runs], axis=0) for runs in found[:-1]])
     law = growth.power_law(sizes[:-1], right)

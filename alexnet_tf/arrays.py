@@ -128,8 +128,7 @@ def training_stream(
     amounts = dict(augmentations or {})
     _, batches = _source(split, preprocess)
     one_hot = np.eye(classes, dtype="float32")
-    looked_at = some_pixels(split) if split.images is None else split.images[:500]
-    components = color_components(looked_at) if amounts.get("pca") else None
+    components = color_components(some_pixels(split)) if amounts.get("pca") else None
     # A share comes with the neighbours that its first images are mixed with, and gives them away again.
     neighbours = 0 if share.processes == 1 else sum(bool(amounts.get(name)) for name in MIXING)
 

@@ -123,6 +123,7 @@ def finetune(
         **record["overrides"],
         "dataset": place,
         "train_images": None,
+        "fold": None,
         "resize_first": True,  # photographs have sizes of their own
         "passes": 1,
         "taken": None,
@@ -142,11 +143,11 @@ def finetune(
         "untrained": False,
     }
 
+    store = target / "runs" / splits.fingerprint()  # what other photographs taught is not gone on with
+
     def train(**own: Any) -> Run:
         overrides = {**shared, **own, **(changes or {})}
-        return training.train(
-            record["name"], record["budget"], seed, overrides, store=target / "runs", skip_damaged=skip_damaged
-        )
+        return training.train(record["name"], record["budget"], seed, overrides, store=store, skip_damaged=skip_damaged)
 
     frozen = {"pretrained": str(weights.resolve()), "frozen": before_last(network), **HEAD}
     sizes = [len(splits.train) // share for share in SHARES]

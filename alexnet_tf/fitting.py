@@ -71,10 +71,8 @@ def fit(
     _start(model, run, recipe, splits.train, begun)
     if share.devices > 1:
         devices.synchronize(model)
-    # Weighted, because images that fill up a shared batch of validation weigh nothing.
-    steps = recipe.epochs * recipe.passes * steps_per_pass(len(splits.train), recipe.batch_size, recipe.drop_remainder)
-    metrics = [] if recipe.loss == "rebuilding" else ["accuracy"]
-    model.compile(optimizer=make_optimizer(recipe, steps), loss=make_loss(recipe), weighted_metrics=metrics)
+    in_a_pass = steps_per_pass(len(splits.train), recipe.batch_size, recipe.drop_remainder)
+    compile_as(model, recipe, recipe.epochs * recipe.passes * in_a_pass)
     schedules, plateau = _schedules(recipe)
     saver = SaveState(run, recipe, begun, plateau, alone=share.processes == 1, first=devices.first())
     saver.set_model(model)
@@ -91,6 +89,15 @@ def fit(
             _go_on(model, recipe, splits, seed, epochs, schedules, saver, share, watching)
     begun["history"], begun["seconds"] = saver.history, saver.seconds
     return model, saver
+
+
+def compile_as(model: keras.Sequential, recipe: Recipe, steps: int) -> None:
+    """Freeze what the recipe freezes, and give the network its loss and its optimizer for so many steps."""
+    if recipe.frozen:
+        transfer.freeze(model, recipe.frozen)
+    # Weighted, because images that fill up a shared batch of validation weigh nothing.
+    metrics = [] if recipe.loss == "rebuilding" else ["accuracy"]
+    model.compile(optimizer=make_optimizer(recipe, steps), loss=make_loss(recipe), weighted_metrics=metrics)
 
 
 LOOKED_AT = 5000  # training images whose patches are whitened
@@ -110,7 +117,7 @@ def whiten(model: keras.Sequential, recipe: Recipe, train: Split) -> None:
 
 
 def _start(model: keras.Sequential, run: Run, recipe: Recipe, train: Split, begun: dict[str, Any]) -> None:
-    """Start from the weights that the recipe asks for, unless the run has begun, and freeze what it freezes."""
+    """Start from the weights that the recipe asks for, unless the run has begun."""
     if recipe.whiten and not run.state.exists():
         whiten(model, recipe, train)
     if recipe.pretrained == "imagenet" and not run.state.exists():
@@ -123,8 +130,6 @@ def _start(model: keras.Sequential, run: Run, recipe: Recipe, train: Split, begu
         taken = transfer.take(model, transfer.parts(predict.load(path))[1], recipe.taken)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         begun["provenance"]["started_from"] = {"sha256": digest, "layers": taken}
-    if recipe.frozen:
-        transfer.freeze(model, recipe.frozen)
 
 
 def _trained_before(name: str, run: Run) -> Path:

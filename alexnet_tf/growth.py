@@ -37,7 +37,7 @@ class PowerLaw:
         return Interval(float(found[0]), float(low), float(high), 1)
 
 
-def power_law(images: Sequence[int], right: NDArray[np.bool_ | np.floating], seed: int = 0) -> PowerLaw:
+def power_law(images: Sequence[int], right: NDArray[np.bool_ | np.floating]) -> PowerLaw:
     """The line through the errors of networks trained on so many images each, tested on the same ones.
 
     `right` has a row a size and a column a test image: whether it was right, or of several trainings how often.
@@ -47,7 +47,7 @@ def power_law(images: Sequence[int], right: NDArray[np.bool_ | np.floating], see
     if len(images) < 3 or len(images) != len(right):
         raise ValueError(f"a curve needs three sizes or more, each with its answers; received {len(images)}")
     tested = right.shape[1]
-    draws = np.random.default_rng(seed).integers(0, tested, (DRAWS, tested))
+    draws = np.random.default_rng(0).integers(0, tested, (DRAWS, tested))
     wrong = 1.0 - right
     errors = np.array([wrong.mean(axis=1), *(wrong[:, draw].mean(axis=1) for draw in draws)])
     errors = np.maximum(errors, 0.5 / tested)  # half an image: a logarithm needs something

@@ -33,12 +33,6 @@ DATASETS = (
     *("cifar10-turned", "paintbox-turned"),
 )
 REBUILDERS = ("rebuilder-32",)  # the models whose output is an image
-AUGMENTATIONS = (
-    *("resized_crop", "rotation", "shift", "shear", "zoom", "flip", "alternate", "crop", "reflect"),
-    *("color", "hue", "pca", "randaugment", "cutout", "mixup", "cutmix"),
-)
-
-
 # What a number may be: its type, its least and its largest value.
 RANGES: dict[str, tuple[type, float, float]] = {
     "epochs": (int, 1, 100_000),
@@ -59,6 +53,25 @@ PAIRS = {
     "plateau": ((float, 1e-6, 0.9999), (int, 0, 100_000)),
     "steps": ((int, 1, 100_000), (float, 1e-6, 1)),
     "fold": ((int, 0, 99), (int, 2, 100)),
+}
+# In the order in which they are applied; 0 leaves one out. `augment` says what the numbers mean.
+AUGMENTATIONS: dict[str, tuple[type, float, float]] = {
+    "resized_crop": (float, 0, 1),
+    "rotation": (float, 0, 180),
+    "shift": (float, 0, 1),
+    "shear": (float, 0, 89),
+    "zoom": (float, 0, 0.99),
+    "flip": (float, 0, 1),
+    "alternate": (int, 0, 1),
+    "crop": (int, 0, 10_000),
+    "reflect": (int, 0, 10_000),
+    "color": (float, 0, 1),
+    "hue": (float, 0, 0.5),
+    "pca": (float, 0, 10),
+    "randaugment": (float, 0, 10),
+    "cutout": (float, 0, 10_000),
+    "mixup": (float, 0, 100),
+    "cutmix": (float, 0, 100),
 }
 OPTIONS: dict[str, tuple[type, float, float]] = {
     "width": (float, 0.01, 16),
@@ -164,14 +177,12 @@ class Recipe:
                 raise UsageError(f"{name} has parts: set one as {name}.NAME=VALUE; received {getattr(self, name)!r}.")
         for name, value in self.augment.items():
             choose("augmentation", name, AUGMENTATIONS)
-            _check(f"augment.{name}", value, float, 0, 180)
+            _check(f"augment.{name}", value, *AUGMENTATIONS[name])
         for pair in (("flip", "alternate"), ("crop", "reflect")):
             if all(self.augment.get(name) for name in pair):
                 raise UsageError(
                     f"augment.{pair[0]} and augment.{pair[1]} do the same in two ways: set one of them to 0."
                 )
-        if self.augment.get("alternate", 0) not in (0, 1):
-            raise UsageError(f"augment.alternate is 0 or 1; received {self.augment['alternate']!r}.")
         for name, value in self.options.items():
             if name in OPTIONS:
                 _check(f"options.{name}", value, *OPTIONS[name])

@@ -12,6 +12,7 @@ import functools
 import hashlib
 import json
 import os
+import shlex
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -152,8 +153,7 @@ class Run:
         record = self.record
         words = [record["name"], "--budget", record["budget"], "--seed", str(record["seed"])]
         words += ["--protocol", record["protocol"]]
-        words += [f"--set {key}={json.dumps(value)}" for key, value in record["overrides"].items()]
-        return f"python -m alexnet_tf train {' '.join(words)}"
+        return f"python -m alexnet_tf train {' '.join([*words, *options(record['overrides'])])}"
 
     @property
     def history(self) -> list[dict[str, float]]:
@@ -271,18 +271,29 @@ def locate(
     return _at(base, name)
 
 
+def options(overrides: Mapping[str, Any]) -> list[str]:
+    """Overrides as a shell takes them.
+
+    >>> options({"learning_rate": 0.1, "fold": [0, 3]})
+    ['--set learning_rate=0.1', "--set 'fold=[0, 3]'"]
+    """
+    return [f"--set {shlex.quote(f'{key}={json.dumps(value)}')}" for key, value in overrides.items()]
+
+
+def _committed(store: Path) -> bool:
+    return store.resolve() == store_for("paper").resolve()
+
+
 def _at(store: Path, name: Path) -> Run:
     """Scratch lies beside the run, except for committed runs: theirs lies under the cache."""
-    committed = store.resolve() == (home() / "reports" / "runs").resolve()
-    scratch = cache() / "weights" / name if committed else store / name / "scratch"
-    return Run(store / name, scratch)
+    return Run(store / name, cache() / "weights" / name if _committed(store) else store / name / "scratch")
 
 
 def stores(store: Path | str | None = None) -> list[Path]:
     """The folders to look into: the one named, or the committed and the quick one."""
     if store is None:
         return [store_for("paper"), store_for("quick")]
-    if not Path(store).is_dir() and Path(store) != store_for("paper"):  # committed runs may well be none
+    if not Path(store).is_dir() and not _committed(Path(store)):  # committed runs may well be none
         raise LabError(f"There is no folder {store}: name one that holds runs with --runs DIR.")
     return [Path(store)]
 
@@ -292,7 +303,7 @@ def listing(store: Path | str | None = None) -> Iterator[Run]:
     for base in stores(store):
         found = {path.parent.relative_to(base) for path in base.glob("*/*/seed-*/record.json")}
         found |= {path.parent.parent.relative_to(base) for path in base.glob("*/*/seed-*/scratch/begun.json")}
-        if base == store_for("paper"):
+        if _committed(base):
             weights = cache() / "weights"
             found |= {path.parent.relative_to(weights) for path in weights.glob("*/*/seed-*/begun.json")}
         for name in sorted(found):

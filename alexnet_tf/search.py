@@ -273,7 +273,7 @@ def report(found: Found, name: str, budget: str, seed: int, fixed: Mapping[str, 
     shares = "; ".join(f"{axis} {share:.0%}" for axis, share in found.importances.items())
     settings = {**fixed, **best["values"]}
     command = f"python -m alexnet_tf train {name} --budget {budget} --seed {seed + 1} --protocol honest"
-    command += "".join(f" --set {key}={json.dumps(value)}" for key, value in settings.items())
+    command = " ".join([command, *runs.options(settings)])
     states = [trial["state"] for trial in measured]
     ended = f"{states.count('complete')} to their end, {states.count('pruned')} stopped early"
     if others := len(states) - states.count("complete") - states.count("pruned"):

@@ -197,6 +197,8 @@ def fold(whole: Splits, which: int, of: int) -> Splits:
     from sklearn.model_selection import StratifiedKFold
 
     every = whole.train.and_also(whole.test)
+    if (most := np.bincount(every.labels).max()) < of:
+        raise LabError(f"No class has enough images for {of} parts, at most {most}: ask for fewer with fold.")
     parts = list(StratifiedKFold(of, shuffle=True, random_state=0).split(every.labels, every.labels))
     train, test = parts[which]
     return Splits(every.take(train), None, every.take(test), whole.class_names, whole.skipped)

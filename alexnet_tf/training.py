@@ -71,8 +71,7 @@ def train(
         if recipe.precision == "mixed_bfloat16" and provenance.slow_in_bfloat16():
             told = "This processor has no instructions for bfloat16 and computes it many times slower than float32"
             _tell(f"{told}: '--set precision=float32' spares the wait.")
-        splits = datasets.load(recipe.dataset, protocol, recipe.train_images, skip_damaged, recipe.fold)
-        begun["provenance"]["dataset_fingerprint"] = splits.fingerprint()
+        splits = _images(run, recipe, protocol, begun, skip_damaged)
         if splits.skipped:
             begun["provenance"]["skipped"] = list(splits.skipped)
             _tell(f"{len(splits.skipped)} damaged files left out: {', '.join(splits.skipped[:5])}")
@@ -111,8 +110,7 @@ def validated(
     run = runs.locate(name, budget, seed, overrides, "honest", store)
     with run.locked():
         begun = _begin(run, recipe, name, budget, seed, overrides, "honest")
-        splits = datasets.load(recipe.dataset, "honest", recipe.train_images, part=recipe.fold)
-        begun["provenance"]["dataset_fingerprint"] = splits.fingerprint()
+        splits = _images(run, recipe, "honest", begun)
         told = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: watch(epoch, logs["val_accuracy"]))
         try:
             with devices.spread("one", recipe.batch_size, 0) as share:
@@ -130,19 +128,13 @@ def validated(
 SEEDS = {"quick": 1, "laptop": 3, "paper": 3}  # trainings of a recipe, where nothing else is asked for
 
 
-def train_all(
-    names: Sequence[str], budget: str = "quick", seeds: int = 1, fresh: bool = False, protocol: str = "source"
-) -> dict[str, list[Run]]:
+def train_all(names: Sequence[str], budget: str = "quick", seeds: int = 1, fresh: bool = False) -> dict[str, list[Run]]:
     """Every recipe with every seed; says before each training how many remain and about how long they take.
 
     All recipes are trained once before any is twice, but what a missing one starts from before it.
     """
     wanted = [(name, seed) for seed in range(seeds) for name in names]
-    missing = [
-        (name, seed)
-        for name, seed in wanted
-        if fresh or not runs.locate(name, budget, seed, protocol=protocol).finished
-    ]
+    missing = [(name, seed) for name, seed in wanted if fresh or not runs.locate(name, budget, seed).finished]
     trunks = dict.fromkeys((trunk, seed) for name, seed in missing if (trunk := recipes.get(name).trunk))
     lost = [pair for pair in trunks if pair not in missing and not _weights_are_here(*pair, budget)]
     left, total = [*lost, *missing], len(lost) + len(wanted)
@@ -160,7 +152,7 @@ def train_all(
     trained = {}
     for name, seed in dict.fromkeys([*(pair for pair in trunks if pair in missing), *wanted]):
         tell(name, seed)
-        trained[name, seed] = train(name, budget, seed, protocol=protocol, fresh=fresh)
+        trained[name, seed] = train(name, budget, seed, fresh=fresh)
     return {name: [trained[name, seed] for seed in range(seeds)] for name in names}
 
 
@@ -217,6 +209,18 @@ def _begin(
     )
     begun["provenance"]["resumed"] = earlier["provenance"]["resumed"] + 1
     return begun
+
+
+def _images(
+    run: Run, recipe: Recipe, protocol: str, begun: dict[str, Any], skip_damaged: bool = False
+) -> datasets.Splits:
+    """What a training sees, told in its record; a resumed one must go on with what it began with."""
+    splits = datasets.load(recipe.dataset, protocol, recipe.train_images, skip_damaged, recipe.fold)
+    seen = splits.fingerprint()
+    if run.begun.get("provenance", {}).get("dataset_fingerprint", seen) != seen:
+        raise LabError(f"{run} was begun on other images than lie here today: train it anew with --fresh.")
+    begun["provenance"]["dataset_fingerprint"] = seen
+    return splits
 
 
 def _marked(recipe: Recipe, budget: str, overrides: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -206,7 +206,7 @@ def test_an_unknown_augmentation_gets_a_hint():
 
 @settings(max_examples=8)
 @given(
-    st.dictionaries(st.sampled_from(AUGMENTATIONS), st.just(0.0) | st.floats(1e-6, 1), max_size=5),
+    st.dictionaries(st.sampled_from(list(AUGMENTATIONS)), st.just(0.0) | st.floats(1e-6, 1), max_size=5),
     st.integers(1, 5),
     st.integers(2, 12),
 )

@@ -132,6 +132,8 @@ def run(monkeypatch, *words):
 def test_parts_are_run_told_and_written_down(part, monkeypatch, tmp_path, capsys):
     assert run(monkeypatch, "--rounds", "2", "--recipes", "int305-cnn") == 0
     assert part == {"rounds": 2, "recipes": ["int305-cnn"]}
+    conditions = json.loads((tmp_path / "reports" / "bench" / "conditions.json").read_text())
+    assert list(conditions) == ["one (int305-cnn)"]
     assert "r/x" in capsys.readouterr().out
     assert "| one | " in (tmp_path / "reports" / "bench" / "README.md").read_text()
 

@@ -42,6 +42,8 @@ def test_folds_are_stratified_and_meet_every_image_once():
         assert not set(one.train.ids) & set(one.test.ids)
         counts = np.bincount(one.test.labels)
         assert counts.max() - counts.min() <= 1
+    with pytest.raises(LabError, match="No class has enough images for 7 parts, at most 3"):
+        fold(Splits(whole.train.take(np.arange(6)), None, whole.train.take(np.arange(0)), whole.class_names), 0, 7)
     place = [str(i) for i in folds[2].test.ids].index(str(folds[2].test.ids[5]))
     source, _, rest = str(folds[2].test.ids[5]).partition("-")
     split = whole.train if source == "a" else whole.test

@@ -92,6 +92,22 @@ def test_it_goes_on_where_it_was(tuned, photographs, finished, capsys):
     assert "epoch" not in capsys.readouterr().err
 
 
+def test_what_other_photographs_taught_is_not_gone_on_with(photographs, finished, tmp_path, monkeypatch):
+    stores = []
+
+    def train(*args, store, **kwargs):
+        stores.append(store)
+        raise LabError("enough")
+
+    monkeypatch.setattr(training, "train", train)
+    other = shutil.copytree(photographs, tmp_path / "other")
+    next((other / "a").iterdir()).rename(other / "b" / "moved.png")
+    for folder in photographs, other:
+        with pytest.raises(LabError, match="enough"):
+            finetune.finetune(str(folder), str(finished.path), tmp_path / "tuned")
+    assert len(set(stores)) == 2
+
+
 def test_too_few_photographs_and_a_network_of_unknown_origin_are_told(photographs, tmp_path, capsys):
     for part, kind in itertools.product(("train", "val"), "ab"):
         (tmp_path / "few" / part / kind).mkdir(parents=True)

@@ -70,6 +70,14 @@ def test_the_committed_page_is_what_the_command_prints(capsys):
     assert capsys.readouterr().out == committed.read_text(), told
 
 
+@pytest.mark.parametrize("words", [("--cores", "0"), ("--link", "-1"), ("--photo", "much"), ("--images", "1.5")])
+def test_amounts_that_no_machine_has_are_told(words, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["plan", "imagenet-2012", *words])
+    assert ended.value.code == 2
+    assert f"number above 0 is needed; received '{words[1]}'" in capsys.readouterr().err
+
+
 def test_what_was_not_measured_is_told(monkeypatch, tmp_path):
     monkeypatch.setattr(costs, "home", lambda: tmp_path)
     with pytest.raises(LabError, match="not measured yet"):

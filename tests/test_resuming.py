@@ -4,6 +4,7 @@ import copy
 import itertools
 import json
 import os
+import shlex
 import shutil
 import signal
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from conftest import TINY, train_tiny
 
 from alexnet_tf import callbacks, datasets, recipes, runs, training
+from alexnet_tf.__main__ import main
 from alexnet_tf.errors import LabError
 from alexnet_tf.optimizers import make_optimizer
 
@@ -176,6 +178,13 @@ def test_an_older_recipe_is_told_finished_or_not(finished, tmp_path, monkeypatch
     begun["recipe"]["loss"]["value"] = "crossentropy"
     del begun["recipe"]["label_smoothing"]  # begun before there was such a field: it meant its default
     (run.scratch / "begun.json").write_text(json.dumps(begun))
+    seen = begun["provenance"]["dataset_fingerprint"]
+    begun["provenance"]["dataset_fingerprint"] = "others"
+    (run.scratch / "begun.json").write_text(json.dumps(begun))
+    with pytest.raises(LabError, match=r"begun on other images .*--fresh"):
+        train_tiny(tmp_path)
+    begun["provenance"]["dataset_fingerprint"] = seen
+    (run.scratch / "begun.json").write_text(json.dumps(begun))
     assert train_tiny(tmp_path).finished
 
 
@@ -190,7 +199,7 @@ def test_a_damaged_state_is_told(tmp_path, monkeypatch):
         train_tiny(tmp_path)
 
 
-def test_a_fresh_training_replaces_the_old_run_only_when_it_is_whole(tmp_path, monkeypatch):
+def test_a_fresh_training_replaces_the_old_run_only_when_it_is_whole(tmp_path, monkeypatch, capsys):
     old = train_tiny(tmp_path).record
     with monkeypatch.context() as patch:
         patch.setattr(datasets, "load", lambda *args: (_ for _ in ()).throw(LabError("no data")))
@@ -202,7 +211,11 @@ def test_a_fresh_training_replaces_the_old_run_only_when_it_is_whole(tmp_path, m
             training.train("cifar10-bn64", "quick", 0, TINY, store=tmp_path, fresh=True)
     (run,) = runs.listing(tmp_path)
     assert run.record == old
-    again = train_tiny(tmp_path)
+    changes = shlex.split(" ".join(runs.options(TINY)))
+    for told in "finished in", "was finished already":
+        assert main(["train", "cifar10-bn64", "--runs", str(tmp_path), *changes]) == 0
+        assert told in capsys.readouterr().out
+    (again,) = runs.listing(tmp_path)
     assert again.record["provenance"]["resumed"] == 1
     assert again.history == old["history"]
     assert not again.begun

@@ -43,6 +43,16 @@ def test_committed_runs_keep_their_weights_in_the_cache():
     assert run.weights.is_relative_to(runs.cache())
 
 
+def test_an_unfinished_committed_run_is_listed_by_whatever_path(monkeypatch, tmp_path):
+    monkeypatch.setenv("ALEXNET_CACHE", str(tmp_path))
+    begun = tmp_path / "weights" / "lab-base" / "paper" / "seed-9" / "begun.json"
+    begun.parent.mkdir(parents=True)
+    begun.write_text(json.dumps({"provenance": {}}))
+    monkeypatch.chdir(runs.home())
+    for store in None, "reports/runs", runs.home() / "reports" / "runs":
+        assert "lab-base/paper/seed-9" in map(str, runs.listing(store))
+
+
 def test_a_summary_has_the_contracts_keys(make_run):
     run = make_run("lab-base", [True, False])
     assert list(run.summary()) == KEYS

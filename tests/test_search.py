@@ -181,6 +181,13 @@ def test_a_real_trial_sees_no_test_image_and_keeps_no_run(monkeypatch, tmp_path)
 
 
 @pytest.mark.slow
+def test_images_that_are_not_here_use_up_no_trial(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("ALEXNET_DATA_DIR", str(tmp_path))
+    assert main(["search", "grid-base", "--budget", "laptop", "--trials", "2", "--to", str(tmp_path / "study")]) == 1
+    assert "cifar10" in capsys.readouterr().err
+    assert not (tmp_path / "study").exists()
+
+
 def test_the_command_line_searches_for_real(tmp_path, capsys):
     fixed = [word for key, value in TINY.items() for word in ("--set", f"{key}={json.dumps(value)}")]
     words = ["search", "cifar10-bn64", "--trials", "3", "--space", "learning_rate=1e-4..1e-1", *fixed]

@@ -136,15 +136,15 @@ def test_all_are_trained_once_and_what_remains_is_told(tmp_path, monkeypatch, ca
     monkeypatch.setenv("ALEXNET_CACHE", str(tmp_path))
     trained = []
 
-    def pretend(name, budget, seed, protocol, fresh):
+    def pretend(name, budget, seed, fresh):
         trained.append((name, seed))
-        run = runs.locate(name, budget, seed, protocol=protocol)
+        run = runs.locate(name, budget, seed)
         run.path.mkdir(parents=True, exist_ok=True)
         (run.path / "record.json").write_text(json.dumps({key: kind() for key, kind in runs.RECORD.items()}))
         return run
 
     monkeypatch.setattr(training, "train", pretend)
-    pretend("paper-tanh", "quick", 0, "source", False)  # of an earlier call that was stopped
+    pretend("paper-tanh", "quick", 0, False)  # of an earlier call that was stopped
     found = training.train_all(["paper-relu", "paper-tanh"], seeds=2)
     assert {name: len(group) for name, group in found.items()} == {"paper-relu": 2, "paper-tanh": 2}
     assert trained[1:] == [("paper-relu", 0), ("paper-tanh", 0), ("paper-relu", 1), ("paper-tanh", 1)]
@@ -160,8 +160,8 @@ def pretended(tmp_path, monkeypatch):
     monkeypatch.setattr(runs.Run, "outdated", lambda run: [])
     trained = []
 
-    def pretend(name, budget, seed, protocol="source", fresh=False, store=None):
-        run = runs.locate(name, budget, seed, protocol=protocol, store=store)
+    def pretend(name, budget, seed, fresh=False, store=None):
+        run = runs.locate(name, budget, seed, store=store)
         if not run.finished or fresh:
             trained.append((name, seed, store is not None))
             run.scratch.mkdir(parents=True, exist_ok=True)
@@ -293,7 +293,8 @@ def test_files_must_be_resized_first(tmp_path):
     [
         {"learning_rate": True}, {"momentum": "abc"}, {"momentum": 2}, {"momentum": None}, {"l2": -1}, {"decay": "x"},
         {"plateau": 3}, {"plateau": [0.1]}, {"plateau": [2, 5]}, {"augment": 3}, {"augment.flip": "abc"},
-        {"augment.zoom": -3}, {"options": 5}, {"options.": 3}, {"options.width": -1}, {"options.dropout": 2},
+        {"augment.zoom": -3}, {"augment.zoom": 1.5}, {"augment.flip": 50}, {"augment.color": 3}, {"augment.crop": 2.5},
+        {"options": 5}, {"options.": 3}, {"options.width": -1}, {"options.dropout": 2},
         {"options.dense_units": 1.5}, {"drop_remainder": "no"}, {"resize_first": "yes"}, {"watch": 1},
         {"augment.alternate": 0.5}, {"augment.alternate": 1, "augment.flip": 0.5},
         {"augment.crop": 1, "augment.reflect": 1},

@@ -136,7 +136,7 @@ def run(parts: Sequence[str], rounds: int, names: Sequence[str] | None, folder: 
             status = error.status
             continue
         if results:
-            save(folder, part, results)
+            save(folder, f"{part} ({' '.join(names)})" if own and names else part, results)
             tell(results)
     page.write(folder)
     return status

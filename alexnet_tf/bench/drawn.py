@@ -15,6 +15,8 @@ HELD = {
     "fashion_mnist": (70_000 * 28 * 28 * 3, 28, 28),
 }
 PHOTOGRAPHS = {"flowers": (240, 320), "imagenet2012": (375, 500)}
+COUNTS = {"flowers": 3_306, "imagenet2012": 1_281_167}  # of them, to train on
+IMAGES = COUNTS["flowers"]  # of a drawn set, unless more are asked for: what a training of these holds is held here
 FILES = 64  # different photographs; a larger set has them several times
 
 

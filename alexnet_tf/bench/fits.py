@@ -17,8 +17,6 @@ import numpy as np
 from alexnet_tf import datasets, fitting, models, recipes
 from alexnet_tf.bench import TURN, drawn, inputs, kernels, timed
 from alexnet_tf.errors import LabError
-from alexnet_tf.models import transfer
-from alexnet_tf.optimizers import make_optimizer
 from alexnet_tf.quiet import keras
 from alexnet_tf.recipe import Recipe
 from alexnet_tf.splits import Split, Splits
@@ -33,12 +31,9 @@ def chosen(name: str, changes: Mapping[str, Any] | None = None) -> tuple[Recipe,
 
 
 def compiled(recipe: Recipe, classes: int, steps: int = 10_000) -> keras.Sequential:
-    """The network as `fitting.fit` compiles it, for a training of so many steps."""
+    """A recipe's network, ready for a training of so many steps."""
     model = models.build(recipe.model, recipe.image_size, classes, recipe.precision, 0, **recipe.options)
-    if recipe.frozen:
-        transfer.freeze(model, recipe.frozen)
-    metrics = [] if recipe.loss == "rebuilding" else ["accuracy"]
-    model.compile(optimizer=make_optimizer(recipe, steps), loss=fitting.make_loss(recipe), weighted_metrics=metrics)
+    fitting.compile_as(model, recipe, steps)
     return model
 
 
@@ -121,7 +116,7 @@ def stream_of(recipe: Recipe, classes: int, train: Split) -> Any:
 
 
 def piped(
-    name: str, folder: str, changes: Mapping[str, Any] | None = None, images: int = 4096, turn: float = TURN
+    name: str, folder: str, changes: Mapping[str, Any] | None = None, images: int = drawn.IMAGES, turn: float = TURN
 ) -> Measure:
     """Seconds an image of `model.fit` on the recipe's own stream, from images of its dataset's kind."""
     recipe, classes = chosen(name, changes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -31,13 +31,7 @@ def exponent(amounts: Sequence[float], costs: np.ndarray) -> np.ndarray:
     return np.polyfit(np.log(amounts), np.log(costs), 1)[0]
 
 
-def growth(
-    rounds: int = ROUNDS,
-    recipes: Sequence[str] | None = None,
-    axes: Mapping[str, Sequence[float]] = AXES,
-    held: Sequence[int] = HELD,
-    images: int = IMAGES,
-) -> dict[str, Any]:
+def growth(rounds: int = ROUNDS, recipes: Sequence[str] | None = None) -> dict[str, Any]:
     """Seconds of an epoch of the recipe's own training, the values of an axis taking turns, each in its process.
 
     The exponents stand among the ratios, each fitted to a round of its own; the memory's to the one measurement
@@ -45,30 +39,24 @@ def growth(
     """
     ratios, costs = {}, {}
     for name in recipes or GROWN:
-        for axis, values in axes.items():
+        for axis, values in AXES.items():
             short = axis.rpartition(".")[2]
             with tempfile.TemporaryDirectory() as folder:
                 workers = {
-                    f"{value:g}": server("epoch", name, folder=f"{folder}/{value:g}", **_options(axis, value, images))
+                    f"{value:g}": server("epoch", name, folder=f"{folder}/{value:g}", **_options(axis, value))
                     for value in values
                 }
                 seconds = by_workers(workers, rounds)
             ratios[f"growth/{name}/{short}"] = summary(exponent(values, np.array(list(seconds.values()))))
             costs.update({f"growth/{name}/{short}/{value}": summary(taken) for value, taken in seconds.items()})
-        if held:
-            mib = [once(server("peak", name, changes={"batch_size": batch})) for batch in held]
-            ratios[f"growth/{name}/memory"] = summary(exponent(held, np.array(mib)[:, None]))
-            costs.update(
-                {
-                    f"growth/{name}/memory/{batch}": summary(np.array([most]))
-                    for batch, most in zip(held, mib, strict=True)
-                }
-            )
+        peaks = {batch: once(server("peak", name, changes={"batch_size": batch})) for batch in HELD}
+        ratios[f"growth/{name}/memory"] = summary(exponent(HELD, np.array([*peaks.values()])[:, None]))
+        costs.update({f"growth/{name}/memory/{batch}": summary(np.array([mib])) for batch, mib in peaks.items()})
     return {"ratios": ratios, "costs": costs}
 
 
-def _options(axis: str, value: float, images: int) -> dict[str, Any]:
+def _options(axis: str, value: float) -> dict[str, Any]:
     """What an epoch is told for one value of an axis."""
     if axis == "images":
         return {"images": int(value)}
-    return {"images": images, "changes": {axis: int(value) if axis != "options.width" else value}}
+    return {"images": IMAGES, "changes": {axis: int(value) if axis != "options.width" else value}}

@@ -114,7 +114,7 @@ def stream(
     name: str,
     folder: str | None = None,
     changes: Mapping[str, Any] | None = None,
-    images: int = 4096,
+    images: int = drawn.IMAGES,
     turn: float = TURN,
 ) -> Callable[[], float]:
     """Seconds an image of a recipe's stream with nobody who trains; without a folder its images lie in memory, at the

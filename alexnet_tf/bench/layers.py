@@ -6,8 +6,6 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
 from alexnet_tf.bench import ROUNDS, TURN, in_turns_of, interleaved, summary
 
 LAYERED = ("cifar10-bn64", "int305-adam", "flowers-lrn")
@@ -140,8 +138,3 @@ def layers(
                 ],
             }
     return {"layers": found}
-
-
-def attainable(intensity: np.ndarray | float, flops: float, bandwidth: float) -> Any:
-    """The roof: operations a second that so many operations a byte allow."""
-    return np.minimum(flops, np.asarray(intensity) * bandwidth)

@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 
 from alexnet_tf.bench import drawn, once, server, summary
+from alexnet_tf.recipe import Recipe
 from alexnet_tf.recipes import RECIPES
 
 BATCHES = 4  # of an epoch whose memory is measured
 # How often a set that is held takes its size: reading CIFAR-10's 176 MiB left 3.5 times as much (834 MiB became 1,442),
 # and the streams have the images once more, as a tensor. Of the same images in four orientations it is as often.
 COPIES = 4.5
+DECODED_COPIES = 2  # of photographs that are decoded once: an array, and the tensor that is made of it
 # What a recipe starts from need not be there, and it takes all drawn images once: what is held stays the same.
 FREE = {"pretrained": None, "taken": None, "train_images": None, "passes": 1}
 # Trainings that differ only in these and in augmentation hold as much as each other, and are measured once.
@@ -38,7 +40,8 @@ def peak(name: str, batches: int = BATCHES, changes: Mapping[str, Any] | None = 
 
     own = dict(changes or {})
     recipe = recipes.get(name).change(own)
-    classes, held = models.ARCHITECTURES[recipe.model].classes, drawn.HELD.get(recipe.dataset, (0,))[0]
+    classes = models.ARCHITECTURES[recipe.model].classes
+    added = COPIES * drawn.HELD.get(recipe.dataset, (0,))[0] + DECODED_COPIES * _decoded(recipe)
 
     def measure() -> float:
         with tempfile.TemporaryDirectory() as folder:
@@ -46,9 +49,18 @@ def peak(name: str, batches: int = BATCHES, changes: Mapping[str, Any] | None = 
             datasets.LOADERS[recipe.dataset] = lambda: splits
             short = {**FREE, **own, "epochs": min(1, recipe.epochs)}
             training.train(name, "paper", 0, short, store=Path(folder) / "runs")
-        return round((provenance.peak_memory() or 0) + COPIES * held / 2**20)
+        return round((provenance.peak_memory() or 0) + added / 2**20)
 
     return measure
+
+
+def _decoded(recipe: Recipe) -> int:
+    """Bytes of all photographs as a training holds them; 0 where it decodes them again and again."""
+    from alexnet_tf.pipeline import HELD
+
+    side = recipe.crop_from or recipe.image_size
+    most = drawn.COUNTS.get(recipe.dataset, 0) * side * side * 3 * 4
+    return most if recipe.resize_first and most <= HELD else 0
 
 
 def memory(rounds: int = 1, recipes: Sequence[str] | None = None) -> dict[str, Any]:

@@ -22,10 +22,11 @@ def do_train(args: argparse.Namespace) -> int:
 
 
 def _train_here(args: argparse.Namespace, overrides: dict[str, Any], tells: bool = True) -> int:
+    from alexnet_tf.files import read_object
     from alexnet_tf.runs import locate
 
     place = locate(args.recipe, args.budget, args.seed, overrides, args.protocol, args.runs)
-    finished = place.finished and not args.fresh
+    before = read_object(place.path / "record.json")
     from alexnet_tf import training
 
     run = training.train(
@@ -42,7 +43,7 @@ def _train_here(args: argparse.Namespace, overrides: dict[str, Any], tells: bool
     if not tells:
         return 0
     metrics, minutes = run.record["metrics"], run.record["provenance"]["minutes"]
-    state = "was finished already" if finished else f"finished in {minutes:.1f} minutes of training"
+    state = "was finished already" if run.record == before else f"finished in {minutes:.1f} minutes of training"
     told = f"test loss {metrics['test_loss']:.3f}"
     if metrics["test_accuracy"] is not None:
         told = f"test accuracy {metrics['test_accuracy']:.2%}"
@@ -58,8 +59,9 @@ def do_search(args: argparse.Namespace) -> None:
     from alexnet_tf import datasets, search
 
     axes = [search.axis(text) for text in args.space]
+    # Before any trial: a data set that is not here would be the end of each.
+    held_out = datasets.load(recipe.dataset, "honest", recipe.train_images, part=recipe.fold).val
     found = search.search(args.recipe, args.trials, args.budget, axes, fixed, args.to, args.seed, args.patient)
-    held_out = datasets.load(recipe.dataset, "honest", recipe.train_images).val
     page = search.report(found, args.recipe, args.budget, args.seed, fixed, len(held_out or ()))
     print(page.read_text(encoding="utf-8"))
     print(f"Report and picture: {page}", file=sys.stderr)
