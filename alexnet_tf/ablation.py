@@ -15,6 +15,9 @@ from alexnet_tf.runs import Run, locate
 Trained = Mapping[str, Sequence[Run]]
 
 
+GUESSING = 0.2  # of ten classes: a training below this has learned next to nothing
+
+
 @dataclass(frozen=True)
 class Effect:
     """One variant beside the base; cost is of the variant itself."""
@@ -22,10 +25,10 @@ class Effect:
     knob: str
     variant: str
     gain: Interval  # of test accuracy, paired with the base
-    p: float  # how likely so large a gain would be if all variants were equal, corrected for their number
+    p: float | None  # how likely so large a gain would be if all were equal, corrected; None: some did not learn
     parameters: int
     flop: float  # of one image in a training
-    minutes: float  # of a training, the median over seeds
+    minutes: float  # of the fastest training: others shared their machine
 
     @property
     def clear(self) -> bool:
@@ -39,17 +42,27 @@ def finished(budget: str, seeds: int) -> list[str]:
     return [name for name in names if all(locate(name, budget, seed).finished for seed in range(seeds))]
 
 
+def learned(runs: Sequence[Run]) -> bool:
+    """Whether every training did better than guessing."""
+    return min(evaluation.accuracy_of(run) for run in runs) >= GUESSING
+
+
 def effects(trained: Trained) -> list[Effect]:
-    """Every trained variant of the grid's knobs against the base, the largest gain first."""
+    """Every trained variant of the grid's knobs against the base, the largest gain first.
+
+    A variant of which a training did not learn has no p: its spread would be everybody's.
+    """
     if "grid-base" not in trained:
         return []
     base, tried = trained["grid-base"], []
     for knob, variants in grid.KNOBS.items():
         tried += [(knob, name, trained[f"grid-{name}"]) for name, _, _ in variants if f"grid-{name}" in trained]
-    corrected = evaluation.against_one([runs for _, _, runs in tried], base)
+    compared = [(name, runs) for _, name, runs in tried if learned(runs)]
+    corrected = evaluation.against_one([runs for _, runs in compared], base)
+    chances = dict(zip((name for name, _ in compared), corrected, strict=True))
     found = [
-        Effect(knob, name, evaluation.paired_difference(runs, base), p, *_cost(runs))
-        for (knob, name, runs), p in zip(tried, corrected, strict=True)
+        Effect(knob, name, evaluation.paired_difference(runs, base), chances.get(name), *_cost(runs))
+        for knob, name, runs in tried
     ]
     return sorted(found, key=lambda effect: -effect.gain.mean)
 
@@ -58,7 +71,7 @@ def _cost(runs: Sequence[Run]) -> tuple[int, float, float]:
     """Parameters, FLOP of one image in a training, and minutes of a training."""
     record = runs[0].record
     network = plan.count(recipes.get(record["name"]).at(record["budget"]), len(record["class_names"]))
-    return network.parameters, network.flop, float(np.median([run.record["provenance"]["minutes"] for run in runs]))
+    return network.parameters, network.flop, min(run.record["provenance"]["minutes"] for run in runs)
 
 
 def table(found: Sequence[Effect]) -> str:
@@ -66,7 +79,7 @@ def table(found: Sequence[Effect]) -> str:
     told = f"{'points':>7}  {'95 % interval':<18}{'p':>7}{'parameters':>12}{'MFLOP':>7}{'minutes':>9}"
     lines = [f"{'variant':<18}{'knob':<22}{told}"]
     for effect in found:
-        p = f"{effect.p:.3f}" if effect.p >= 0.0005 else "<0.001"
+        p = "none" if effect.p is None else f"{effect.p:.3f}" if effect.p >= 0.0005 else "<0.001"
         between = f"[{100 * effect.gain.low:+.1f}, {100 * effect.gain.high:+.1f}]"
         lines.append(
             f"{effect.variant:<18}{effect.knob:<22}{100 * effect.gain.mean:>+7.1f}  {between:<18}{p:>7}"

@@ -51,8 +51,8 @@ class Decoder:
         """One photograph before augmentation."""
         image = self.split.image(place)
         top, left, height, width = self.preprocess.window(*image.shape[:2])
-        side = self.preprocess.crop_from or self.preprocess.size
-        return _resized(image[top : top + height, left : left + width], side, self.preprocess.interpolation)
+        window = image[top : top + height, left : left + width]
+        return _resized(window, self.preprocess.side, self.preprocess.interpolation)
 
     def batch(self, places: Sequence[int] | NDArray[np.integer]) -> NDArray[np.float32]:
         """The photographs at these places."""

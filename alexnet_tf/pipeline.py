@@ -102,8 +102,7 @@ def _fetch(
             batch = tf.map_fn(
                 lambda file: decode(file, preprocess), tf.gather(files, places), fn_output_signature=tf.float32
             )
-            side = preprocess.crop_from or preprocess.size
-            batch.set_shape([None, side, side, 3])
+            batch.set_shape([None, preprocess.side, preprocess.side, 3])
         return batch, tf.one_hot(tf.gather(labels, places), classes)
 
     return fetch
@@ -111,7 +110,7 @@ def _fetch(
 
 def _decoded(split: Split, preprocess: Preprocess) -> tf.Tensor | None:
     """All photographs of a split as the network sees them before augmentation; none of a split too large to be held."""
-    side = preprocess.crop_from or preprocess.size
+    side = preprocess.side
     if not split.files or not preprocess.resize_first or len(split) * side * side * 3 * 4 > HELD:
         return None
     files = tf.data.Dataset.from_tensor_slices(tf.constant(split.files))

@@ -55,6 +55,11 @@ class Preprocess(keras.layers.Layer):
         self.interpolation = interpolation
         self.crop_from = crop_from
 
+    @property
+    def side(self) -> int:
+        """Of an image before augmentation, in pixels."""
+        return self.crop_from or self.size
+
     def window(self, height: int, width: int) -> tuple[int, int, int, int]:
         """The part of a raw image that `resize` looks at: top, left, height, width. The rest need not be decoded."""
         if not (self.crop_from and self.resize_first):
@@ -63,11 +68,11 @@ class Preprocess(keras.layers.Layer):
         return (height - side) // 2, (width - side) // 2, side, side
 
     def resize(self, images: Any) -> Any:
-        side = self.crop_from or self.size
-        if tuple(images.shape[1:3]) == (side, side):
+        shape = (self.side, self.side)
+        if tuple(images.shape[1:3]) == shape:
             return images
         crop = self.crop_from is not None
-        return ops.image.resize(images, (side, side), interpolation=self.interpolation, crop_to_aspect_ratio=crop)
+        return ops.image.resize(images, shape, interpolation=self.interpolation, crop_to_aspect_ratio=crop)
 
     def before_augmentation(self, images: Any) -> Any:
         images = ops.cast(images, "float32")

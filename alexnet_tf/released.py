@@ -139,7 +139,7 @@ def halved(model: bytes) -> bytes:
     kept = io.BytesIO()
     with h5py.File(io.BytesIO(parts["model.weights.h5"])) as weights, h5py.File(kept, "w") as smaller:
 
-        def keep(name: str, value: h5py.Group | h5py.Dataset) -> None:
+        def halve(name: str, value: h5py.Group | h5py.Dataset) -> None:
             if isinstance(value, h5py.Group):
                 smaller.require_group(name)
             else:
@@ -147,7 +147,7 @@ def halved(model: bytes) -> bytes:
                 smaller[name] = value[()].astype("float16" if fits else value.dtype)
             smaller[name].attrs.update(value.attrs)
 
-        weights.visititems(keep)
+        weights.visititems(halve)
     parts["model.weights.h5"] = kept.getvalue()
     with zipfile.ZipFile(whole := io.BytesIO(), "w") as archive:
         for name, part in parts.items():
@@ -174,7 +174,7 @@ def release(run: runs.Run, name: str) -> Path:
     return target
 
 
-def exported(run: runs.Run, found: dict[str, object]) -> None:
+def keep(run: runs.Run, found: dict[str, object]) -> None:
     """Keep beside a released network how its exports compare, and show it on its card."""
     files.write_atomically(run.path / "export.json", (json.dumps(found, indent=1) + "\n").encode())
     files.write_atomically(run.path / "README.md", card(run.path).encode())

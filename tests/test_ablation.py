@@ -49,6 +49,18 @@ def test_effects_are_paired_sorted_and_carry_their_cost(trained):
     assert " 0.001" in told[2]
 
 
+def test_what_did_not_learn_spoils_no_others_p_and_no_scale(trained):
+    runs = trained({"grid-base": 0.7, "grid-gelu": 0.72, "grid-elu": 0.71, "grid-adam": 0.5})
+    whole = ablation.effects(runs)
+    spoilt = {**runs, "grid-adam": [*runs["grid-adam"][:2], trained({"grid-muon": 0.1})["grid-muon"][2]]}
+    best, *_, worst = ablation.effects(spoilt)
+    assert (worst.variant, worst.p) == ("adam", None)
+    assert best.p == pytest.approx(ablation.effects({key: runs[key] for key in runs if key != "grid-adam"})[0].p)
+    assert " none " in ablation.table([worst])
+    scales = [plots.worth(found, "x").axes[0].get_xlim()[0] for found in (whole, [best, worst])]
+    assert scales[0] < -0.1 < scales[1]
+
+
 def test_what_adds_up_does_not_interact(trained):
     rates = {"grid-base": 0.5, "grid-batch-after": 0.6, "grid-dropout-0": 0.55, "grid-batch-after-dropout-0": 0.65}
     runs = trained(rates)
@@ -58,7 +70,7 @@ def test_what_adds_up_does_not_interact(trained):
 
 
 def test_curves_run_from_small_to_large_and_a_promise_has_not_seen_the_end(trained):
-    names, sizes = grid.along("training images"), (500, 1500, 5000, 15_000, 50_000)
+    names, sizes = grid.along("training images"), (500, 1250, 5000, 12_500, 50_000)
     images = dict(zip(names, sizes, strict=True))
     runs = trained({name: 1 - 4.0 * count**-0.3 for name, count in images.items()}, images)
     curve = ablation.curve(runs, "training images")
@@ -102,6 +114,10 @@ def test_every_step_of_a_curve_is_a_recipe_and_they_grow():
             assert sizes == sorted(set(sizes))
             others = {step.fields()["options.norm"] for step in steps}
             assert len(others) == 1
+            if knob == "training images":
+                pairs = zip(steps, sizes, strict=True)
+                updates = [step.epochs * step.passes * -(-seen // step.batch_size) for step, seen in pairs]
+                assert updates == pytest.approx([updates[-1]] * len(updates), rel=0.03)
 
 
 def test_the_figures_show_every_variant(trained):

@@ -72,7 +72,7 @@ def do_export(args: argparse.Namespace) -> None:
     own = isinstance(run, released.Released)
     folder = args.to or (runs.cache() / "exported" / str(run) if own else run.scratch / "export")
     found = export.make(run, formats, folder, args.images or export.IMAGES)
-    (released.exported if own else export.keep)(run, found)
+    (released if own else export).keep(run, found)
     rows = export.table(found)
     print(table(rows, list(rows[0])))
     print(f"{found['images']} test images; differences of accuracy paired over them, with 95 % intervals.")

@@ -62,11 +62,11 @@ def alexnet32(
     choose("init", init, INITS)
     if without not in range(6):
         raise UsageError(f"without is the number of the convolution to leave out, or 0 for none; received {without!r}")
-    weights = INITS[init]()
+    new = INITS[init]  # for each layer: one initializer would give layers of one shape the same weights
     for number, count in enumerate((48, 128, 192, 192, 128), start=1):
         count = round(count * width * (kernels if number < 5 else 1))
         if number != without:
-            yield _convolution(number, count, groups, weights)
+            yield _convolution(number, count, groups, new())
             yield from _activated(number, activation, norm)
         elif number == 1:
             yield layers.AveragePooling2D(2, name="conv1_left_out")
@@ -75,11 +75,11 @@ def alexnet32(
             yield kind(size, strides=2, padding="same", name=f"pool{number}")
     yield layers.Flatten(name="flatten") if flatten else layers.GlobalAveragePooling2D(name="average")
     for number in range(6, 5 + dense_layers):
-        yield layers.Dense(dense_units, name=f"fc{number}", **weights)
+        yield layers.Dense(dense_units, name=f"fc{number}", **new())
         yield activate(activation, f"act{number}")
         if dropout:
             yield layers.Dropout(dropout, name=f"drop{number}")
-    yield logits(classes, 5 + dense_layers, kernel_initializer=weights["kernel_initializer"])
+    yield logits(classes, 5 + dense_layers, kernel_initializer=new()["kernel_initializer"])
 
 
 def _convolution(number: int, count: int, groups: int, weights: dict[str, Any]) -> keras.layers.Layer:
