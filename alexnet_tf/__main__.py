@@ -133,6 +133,8 @@ def parser() -> argparse.ArgumentParser:
         "--trials", type=_count, required=True, metavar="N", help="how many the study shall have in all"
     )
     search.add_argument("--patient", action="store_true", help="let every trial come to its end, however it begins")
+    told = "cross-validate each trial inside the training images (default: hold a tenth of them out)"
+    search.add_argument("--folds", type=_count, default=1, metavar="K", help=told)
     search.add_argument("--budget", default="quick", metavar="B", help=f"one of {', '.join(BUDGETS)} (default: quick)")
     search.add_argument("--space", action="append", default=[], metavar="KEY=LOW..HIGH", help=SPACE)
     search.add_argument(

@@ -34,7 +34,7 @@ from alexnet_tf.files import read_arrays, write_atomically
 from alexnet_tf.folders import own_folder
 from alexnet_tf.recipe import PROTOCOLS
 from alexnet_tf.runs import cache
-from alexnet_tf.splits import HELD_OUT, Split, Splits, fold, split_off, stratified
+from alexnet_tf.splits import HELD_OUT, Split, Splits, fold, split_off, stratified, without_part
 
 
 def data_dir() -> Path:
@@ -254,23 +254,25 @@ def load(
     train_images: int | None = None,
     skip_damaged: bool = False,
     part: Sequence[int] | None = None,
+    held: Sequence[int] | None = None,
 ) -> Splits:
     """The splits of a dataset under a protocol, with `train_images` stratified ones to train on.
 
-    `part` (which, of how many) makes that part of all images the test set: one fold of a cross-validation.
+    `part` (which, of how many) makes that part of all images the test set: one fold of a cross-validation. `held` does
+    so inside the training images, whose part the protocol honest then holds out in place of its fixed tenth.
     """
     choose("protocol", protocol, PROTOCOLS)
     if "/" not in name:
         choose("dataset", name, LOADERS)
     whole = _whole(name, data_dir(), skip_damaged)
     turns = len(TURNS) if name.endswith(TURNED) else 1
+    if turns > 1 and (part or held):
+        raise UsageError(f"A fold of {name} would be tested on images that it trained on turned: leave folds out.")
     if part is not None:
-        if turns > 1:
-            raise UsageError(f"A fold of {name} would be tested on images that it trained on turned: leave fold out.")
         whole = fold(whole, *part)
     train, val = whole.train, whole.val
     if protocol == "honest":
-        train, val = split_off(train, HELD_OUT, turns)
+        train, val = without_part(train, *held) if held else split_off(train, HELD_OUT, turns)
     if train_images is not None:
         if not 1 <= train_images <= len(train):
             raise LabError(f"train_images must lie between 1 and {len(train)} for {name}; received {train_images}.")

@@ -115,10 +115,12 @@ def search(
     folder: Path | str | None = None,
     seed: int = 0,
     patient: bool = False,
+    folds: int = 1,
 ) -> Found:
     """Go on until the study has `trials` trials, those of other processes and earlier calls included.
 
-    Without patience a trial that is worse than half of the others were after as many epochs is stopped.
+    Without patience a trial that is worse than half of the others were after as many epochs is stopped; or after as
+    many folds, where each trial is a cross-validation inside the training images.
 
     If every axis is a list and the first call's trials suffice, each combination is tried once.
     """
@@ -135,7 +137,7 @@ def search(
             recipe.change({one.name: value})
     place = Path(folder) if folder else runs.cache() / "search" / f"{name}-{budget}"
     place.mkdir(parents=True, exist_ok=True)
-    study = _study(place, recipe, axes, seed)
+    study = _study(place, recipe, axes, seed, folds)
     if math.prod(len(one.choices) or math.inf for one in axes) <= trials:
         every = list(itertools.product(*(one.choices for one in axes)))
         trials = len(every)
@@ -146,12 +148,20 @@ def search(
         values = {one.name: one.suggest(trial) for one in axes}
         print(f"trial {trial.number + 1}: {told(values)}", file=sys.stderr)
 
-        def watch(epoch: int, accuracy: float) -> None:
-            trial.report(accuracy, epoch)
+        def watch(step: int, accuracy: float) -> None:
+            trial.report(accuracy, step)
             if not patient and trial.should_prune():
                 raise optuna.TrialPruned
 
-        return training.validated(name, budget, seed, {**(fixed or {}), **values}, place / "runs", watch)
+        changes = {**(fixed or {}), **values}
+        if folds == 1:
+            return training.validated(name, budget, seed, changes, place / "runs", watch)
+        reached: list[float] = []
+        for part in range(folds):
+            store = place / "runs" / f"fold-{part}"
+            reached.append(training.validated(name, budget, seed, changes, store, lambda *_: None, (part, folds)))
+            watch(part, sum(reached) / len(reached))
+        return sum(reached) / folds
 
     states = optuna.trial.TrialState
     while len(study.get_trials(deepcopy=False, states=(states.COMPLETE, states.PRUNED, states.RUNNING))) < trials:
@@ -180,18 +190,22 @@ def told(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in rounded.items())
 
 
-def _study(place: Path, recipe: Recipe, axes: Sequence[Axis], seed: int) -> Any:
+def _study(place: Path, recipe: Recipe, axes: Sequence[Axis], seed: int, folds: int) -> Any:
     """The study of a folder; what a killed process was training is asked again first."""
     import optuna
 
     storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(place / "journal.log")))
     study = optuna.create_study(study_name=recipe.name, storage=storage, load_if_exists=True, direction="maximize")
-    study.pruner = optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=max(1, recipe.epochs // 5))
+    warmup = max(1, recipe.epochs // 5) if folds == 1 else 0
+    study.pruner = optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=warmup)
     asked = {"recipe": recipe.fields(), "space": sorted(map(str, axes)), "seed": seed}
+    if folds > 1:
+        asked["folds"] = folds
     begun = study.user_attrs.get("asked", asked)
     if begun != asked:
+        inside = f", {begun['folds']} folds" if "folds" in begun else ""
         raise LabError(
-            f"The search in {place} asked something else ({'; '.join(begun['space'])}; seed {begun['seed']}): "
+            f"The search in {place} asked something else ({'; '.join(begun['space'])}; seed {begun['seed']}{inside}): "
             "ask the same, or name another folder with --to."
         )
     study.set_user_attr("asked", asked)
@@ -233,11 +247,11 @@ def _found(study: Any, place: Path) -> Found:
 REPORT = """# A search for better settings of {name}
 
 {count} trials of the budget `{budget}`, seed {seed}: {ended}. Accuracy is that
-on a tenth of the training images, held out; no test image was looked at.
+{on}; no test image was looked at.
 
 ![Accuracy against each setting]({picture})
 
-| trial | accuracy | epochs | settings |
+| trial | accuracy | {steps} | settings |
 |---|---|---|---|
 {rows}
 
@@ -252,7 +266,9 @@ leave open in one trial. To measure the settings on the test images, with other 
 """
 
 
-def report(found: Found, name: str, budget: str, seed: int, fixed: Mapping[str, Any], held_out: int) -> Path:
+def report(
+    found: Found, name: str, budget: str, seed: int, fixed: Mapping[str, Any], held_out: int, folds: int = 1
+) -> Path:
     """Write what was tried and what mattered as a page with its picture."""
     from alexnet_tf import plots
 
@@ -284,6 +300,10 @@ def report(found: Found, name: str, budget: str, seed: int, fixed: Mapping[str, 
         budget=budget,
         seed=seed,
         ended=ended,
+        on="on a tenth of the training images, held out"
+        if folds == 1
+        else f"of a cross-validation: each of {folds} parts of the training images was held out once",
+        steps="epochs" if folds == 1 else "folds",
         picture="search.png",
         rows="\n".join(rows),
         importances=f"Of the differences between trials these explain, as a forest of decision trees guesses: {shares}."
@@ -296,6 +316,7 @@ def report(found: Found, name: str, budget: str, seed: int, fixed: Mapping[str, 
     target = found.folder / "search.md"
     files.write_atomically(target, page.encode())
     kept = {"name": name, "budget": budget, "seed": seed, "fixed": fixed, "held_out": held_out, "trials": found.trials}
+    kept |= {"folds": folds} if folds > 1 else {}
     kept |= {"hardware": provenance.hardware(), "versions": provenance.versions((*provenance.PACKAGES, "optuna"))}
     files.write_atomically(found.folder / "search.json", (json.dumps(kept, indent=1) + "\n").encode())
     return target

@@ -192,13 +192,17 @@ def split_off(split: Split, share: float, copies: int = 1) -> tuple[Split, Split
     return split.take(np.setdiff1d(np.arange(len(split)), held)), split.take(held)
 
 
-def fold(whole: Splits, which: int, of: int) -> Splits:
-    """All examples, of which one of several equal, stratified parts is the test set: for cross-validation."""
+def without_part(split: Split, which: int, of: int) -> tuple[Split, Split]:
+    """A split without, and with only, one of several equal, stratified parts: for cross-validation."""
     from sklearn.model_selection import StratifiedKFold
 
-    every = whole.train.and_also(whole.test)
-    if (most := np.bincount(every.labels).max()) < of:
-        raise LabError(f"No class has enough images for {of} parts, at most {most}: ask for fewer with fold.")
-    parts = list(StratifiedKFold(of, shuffle=True, random_state=0).split(every.labels, every.labels))
-    train, test = parts[which]
-    return Splits(every.take(train), None, every.take(test), whole.class_names, whole.skipped)
+    if (most := np.bincount(split.labels).max()) < of:
+        raise LabError(f"No class has enough images for {of} parts, at most {most}: ask for fewer folds.")
+    rest, part = list(StratifiedKFold(of, shuffle=True, random_state=0).split(split.labels, split.labels))[which]
+    return split.take(rest), split.take(part)
+
+
+def fold(whole: Splits, which: int, of: int) -> Splits:
+    """All examples, of which one of several equal, stratified parts is the test set."""
+    train, test = without_part(whole.train.and_also(whole.test), which, of)
+    return Splits(train, None, test, whole.class_names, whole.skipped)

@@ -100,17 +100,19 @@ def validated(
     overrides: Mapping[str, Any],
     store: Path | str,
     watch: Callable[[int, float], None],
+    held: tuple[int, int] | None = None,
 ) -> float:
     """The accuracy on held-out training images, and nothing else: no test image is looked at, no run is kept.
 
-    `watch` is told each epoch's and may stop the training with an exception. A killed one goes on where it was.
+    Held out is a tenth, or `held` (which part, of how many). `watch` is told each epoch's accuracy and may stop the
+    training with an exception. A killed one goes on where it was.
     """
     recipe = recipes.get(name).at(budget).change(overrides)
     searchable(recipe)
     run = runs.locate(name, budget, seed, overrides, "honest", store)
     with run.locked():
         begun = _begin(run, recipe, name, budget, seed, overrides, "honest")
-        splits = _images(run, recipe, "honest", begun)
+        splits = _images(run, recipe, "honest", begun, held=held)
         told = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: watch(epoch, logs["val_accuracy"]))
         try:
             with devices.spread("one", recipe.batch_size, 0) as share:
@@ -212,10 +214,15 @@ def _begin(
 
 
 def _images(
-    run: Run, recipe: Recipe, protocol: str, begun: dict[str, Any], skip_damaged: bool = False
+    run: Run,
+    recipe: Recipe,
+    protocol: str,
+    begun: dict[str, Any],
+    skip_damaged: bool = False,
+    held: tuple[int, int] | None = None,
 ) -> datasets.Splits:
     """What a training sees, told in its record; a resumed one must go on with what it began with."""
-    splits = datasets.load(recipe.dataset, protocol, recipe.train_images, skip_damaged, recipe.fold)
+    splits = datasets.load(recipe.dataset, protocol, recipe.train_images, skip_damaged, recipe.fold, held)
     seen = splits.fingerprint()
     if run.begun.get("provenance", {}).get("dataset_fingerprint", seen) != seen:
         raise LabError(f"{run} was begun on other images than lie here today: train it anew with --fresh.")

@@ -44,6 +44,9 @@ def test_folds_are_stratified_and_meet_every_image_once():
         assert counts.max() - counts.min() <= 1
     with pytest.raises(LabError, match="No class has enough images for 7 parts, at most 3"):
         fold(Splits(whole.train.take(np.arange(6)), None, whole.train.take(np.arange(0)), whole.class_names), 0, 7)
+    inner = [datasets.load("paintbox-flowers", "honest", held=(i, 3)) for i in range(3)]
+    assert sorted(str(i) for one in inner for i in one.val.ids) == sorted(map(str, whole.train.ids))
+    assert all(set(one.test.ids) == set(whole.test.ids) and not set(one.val.ids) & set(one.train.ids) for one in inner)
     place = [str(i) for i in folds[2].test.ids].index(str(folds[2].test.ids[5]))
     source, _, rest = str(folds[2].test.ids[5]).partition("-")
     split = whole.train if source == "a" else whole.test

@@ -21,8 +21,8 @@ def pretend(monkeypatch, accuracy):
     """Trials that train nothing: `accuracy` of their settings after each of ten epochs."""
     asked = []
 
-    def validated(name, budget, seed, overrides, store, watch):
-        asked.append(dict(overrides))
+    def validated(name, budget, seed, overrides, store, watch, held=None):
+        asked.append(dict(overrides) if held is None else {**overrides, "held": held})
         for epoch in range(10):
             watch(epoch, accuracy(overrides) * (epoch + 1) / 10)
         return accuracy(overrides)
@@ -75,11 +75,25 @@ def test_a_patient_search_stops_no_trial(monkeypatch, tmp_path):
     assert {(trial["state"], trial["epochs"]) for trial in found.trials} == {("complete", 10)}
 
 
+def test_folds_hold_each_part_out_once_and_stop_what_is_hopeless(monkeypatch, tmp_path):
+    asked = pretend(monkeypatch, lambda settings: settings["momentum"])
+    axis = search.axis("momentum=0.8,0.7,0.6,0.5,0.4,0.3,0.2,0.1")
+    found = search.search("cifar10-bn64", 8, axes=[axis], folder=tmp_path, folds=3)
+    assert [settings["held"] for settings in asked[:3]] == [(0, 3), (1, 3), (2, 3)]
+    assert found.best["accuracy"] == pytest.approx(0.8)
+    assert {trial["state"] for trial in found.trials} == {"complete", "pruned"}
+    page = search.report(found, "cifar10-bn64", "quick", 0, {}, 3306, 3).read_text()
+    assert "each of 3 parts of the training images was held out once" in page
+    assert "| trial | accuracy | folds |" in page
+    with pytest.raises(LabError, match="asked something else"):
+        search.search("cifar10-bn64", 9, axes=[axis], folder=tmp_path, folds=4)
+
+
 def test_processes_that_begin_together_ask_different_things(monkeypatch, tmp_path):
     asked = pretend(monkeypatch, peak)
     recipe = recipes.get("cifar10-bn64").at("quick")
     (tmp_path / "runs").mkdir()
-    studies = [search._study(tmp_path, recipe, [RATE], 0) for _ in range(2)]  # before either has a trial
+    studies = [search._study(tmp_path, recipe, [RATE], 0, 1) for _ in range(2)]  # before either has a trial
     monkeypatch.setattr(search, "_study", lambda *_: studies.pop())
     for _ in range(2):
         search.search("cifar10-bn64", 2 - len(studies) + 1, axes=[RATE], folder=tmp_path)

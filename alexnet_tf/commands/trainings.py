@@ -60,9 +60,12 @@ def do_search(args: argparse.Namespace) -> None:
 
     axes = [search.axis(text) for text in args.space]
     # Before any trial: a data set that is not here would be the end of each.
-    held_out = datasets.load(recipe.dataset, "honest", recipe.train_images, part=recipe.fold).val
-    found = search.search(args.recipe, args.trials, args.budget, axes, fixed, args.to, args.seed, args.patient)
-    page = search.report(found, args.recipe, args.budget, args.seed, fixed, len(held_out or ()))
+    part = datasets.load(recipe.dataset, "honest", recipe.train_images, part=recipe.fold).val or ()
+    held_out = len(part if args.folds == 1 else datasets.load(recipe.dataset, part=recipe.fold).train)
+    found = search.search(
+        args.recipe, args.trials, args.budget, axes, fixed, args.to, args.seed, args.patient, args.folds
+    )
+    page = search.report(found, args.recipe, args.budget, args.seed, fixed, held_out, args.folds)
     print(page.read_text(encoding="utf-8"))
     print(f"Report and picture: {page}", file=sys.stderr)
 
