@@ -135,7 +135,7 @@ def test_parts_are_run_told_and_written_down(part, monkeypatch, tmp_path, capsys
     conditions = json.loads((tmp_path / "reports" / "bench" / "conditions.json").read_text())
     assert list(conditions) == ["one (int305-cnn)"]
     assert "r/x" in capsys.readouterr().out
-    assert "| one | " in (tmp_path / "reports" / "bench" / "README.md").read_text()
+    assert "| one (int305-cnn) | " in (tmp_path / "reports" / "bench" / "README.md").read_text()
 
 
 @pytest.mark.parametrize(
