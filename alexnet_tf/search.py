@@ -158,8 +158,12 @@ def search(
             return training.validated(name, budget, seed, changes, place / "runs", watch)
         reached: list[float] = []
         for part in range(folds):
-            store = place / "runs" / f"fold-{part}"
-            reached.append(training.validated(name, budget, seed, changes, store, lambda *_: None, (part, folds)))
+            done = f"fold {part} of {json.dumps(changes, sort_keys=True)}"  # perhaps before the search was killed
+            if done not in study.user_attrs:
+                store = place / "runs" / f"fold-{part}"
+                accuracy = training.validated(name, budget, seed, changes, store, lambda *_: None, (part, folds))
+                study.set_user_attr(done, accuracy)
+            reached.append(study.user_attrs[done])
             watch(part, sum(reached) / len(reached))
         return sum(reached) / folds
 

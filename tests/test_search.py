@@ -89,6 +89,25 @@ def test_folds_hold_each_part_out_once_and_stop_what_is_hopeless(monkeypatch, tm
         search.search("cifar10-bn64", 9, axes=[axis], folder=tmp_path, folds=4)
 
 
+def test_a_killed_search_keeps_the_folds_that_were_done(monkeypatch, tmp_path):
+    asked = []
+
+    def validated(name, budget, seed, overrides, store, watch, held):
+        asked.append(held)
+        if len(asked) == 2:
+            raise KeyboardInterrupt
+        return 0.1 * len(asked)
+
+    monkeypatch.setattr(training, "validated", validated)
+    axis = search.axis("momentum=0.1,0.2")
+    with pytest.raises(KeyboardInterrupt):
+        search.search("cifar10-bn64", 2, axes=[axis], folder=tmp_path, patient=True, folds=2)
+    found = search.search("cifar10-bn64", 2, axes=[axis], folder=tmp_path, patient=True, folds=2)
+    assert asked == [(0, 2), (1, 2), (0, 2), (1, 2), (1, 2)]  # the other setting was waiting already
+    reached = {trial["values"]["momentum"]: trial["accuracy"] for trial in found.trials if trial["state"] == "complete"}
+    assert reached == pytest.approx({0.1: (0.1 + 0.5) / 2, 0.2: (0.3 + 0.4) / 2})
+
+
 def test_processes_that_begin_together_ask_different_things(monkeypatch, tmp_path):
     asked = pretend(monkeypatch, peak)
     recipe = recipes.get("cifar10-bn64").at("quick")
