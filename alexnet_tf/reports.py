@@ -197,6 +197,7 @@ def make(budget: str, only: Sequence[str] = (), fresh: bool = False, folder: Pat
     choose("budget", budget, BUDGETS)
     known = notebooks()
     chosen = [choose("notebook", name, known) for name in only] or list(known)
+    begin = _longest_first(chosen) if AT_ONCE[budget] > 1 else chosen
     folder = folder or runs.home() / "reports" / budget
     folder.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -218,7 +219,7 @@ def make(budget: str, only: Sequence[str] = (), fresh: bool = False, folder: Pat
         contextlib.chdir(runs.home() / "notebooks"),
         ThreadPoolExecutor(AT_ONCE[budget]) as pool,
     ):
-        begun = [pool.submit(work, number, name) for number, name in enumerate(chosen, start=1)]
+        begun = [pool.submit(work, chosen.index(name) + 1, name) for name in begin]
         try:
             for one in as_completed(begun):
                 report = one.result()
@@ -232,6 +233,13 @@ def make(budget: str, only: Sequence[str] = (), fresh: bool = False, folder: Pat
                 _partial(folder, name).unlink(missing_ok=True)
             raise
     return sorted(done, key=lambda report: chosen.index(report.name))
+
+
+def _longest_first(names: Sequence[str]) -> list[str]:
+    """So that none is left to run alone at the end; by what each took when it was measured."""
+    measured = runs.home() / "reports" / "bench" / "spent.json"
+    spent = json.loads(measured.read_text(encoding="utf-8"))["reports"] if measured.exists() else {}
+    return sorted(names, key=lambda name: -spent.get(name, {}).get("all", 0))
 
 
 @contextlib.contextmanager

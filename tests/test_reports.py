@@ -82,6 +82,19 @@ def test_quick_reports_are_made_two_at_a_time_and_told_in_order(lab, tmp_path):
         assert "met" in nbformat.read(tmp_path / "reports" / "quick" / f"{name}.ipynb", 4).cells[3].outputs[0].text
 
 
+def test_the_longest_of_the_quick_reports_begin_first(lab, tmp_path):
+    (tmp_path / "reports" / "bench").mkdir(parents=True)
+    spent = {"02_y": {"all": 5.0}, "03_z": {"all": 9.0}}
+    (tmp_path / "reports" / "bench" / "spent.json").write_text(json.dumps({"reports": spent}))
+    for name in "01_x", "02_y", "03_z":
+        lab(name, "import time; print(time.time()); time.sleep(1)")
+    done = reports.make("quick")
+    assert [report.name for report in done] == ["01_x", "02_y", "03_z"]
+    executed = [nbformat.read(tmp_path / "reports" / "quick" / f"{report.name}.ipynb", 4) for report in done]
+    began = [float(notebook.cells[3].outputs[0].text) for notebook in executed]
+    assert began[0] > max(began[1:])
+
+
 def test_the_summary_counts_the_time_that_passed(tmp_path):
     done = [reports.Report("01_x", "x", 20.0, began=100.0), reports.Report("02_y", "y", 15.0, began=110.0)]
     assert "2 of 2 reports in 25 s" in reports.summary(done, tmp_path)
