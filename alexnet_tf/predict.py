@@ -80,14 +80,26 @@ def _classes_beside(model: Path) -> list[str]:
     return names
 
 
+def weights_here(run: runs.Run) -> Path | None:
+    """The saved network of a run: its own, or the released one that it became, which keeps it in 16 bits."""
+    if run.weights.exists():
+        return run.weights
+    for path in released().values():
+        record = path.parent / "record.json"
+        if record.exists() and files.read_object(record) == run.record:
+            return path
+    return None
+
+
 def weights_of(run: runs.Run) -> Path:
     """The saved network of a run, or a sentence that says how to make it again."""
-    if not run.weights.exists():
+    path = weights_here(run)
+    if path is None:
         raise LabError(
             f"The weights of {run} are not here: '{run.command} --fresh' makes them again, "
             f"in about {run.record['provenance']['minutes']:.0f} minutes."
         )
-    return run.weights
+    return path
 
 
 # What a saved network may not ask for. Keras refuses lambdas; up to 3.10 it lets functions of its own through, such as

@@ -41,6 +41,19 @@ def test_a_released_network_answers_by_its_name_and_where_none_is_named(checkout
     assert json.loads((target / "classes.json").read_text()) == finished.record["class_names"]
 
 
+def test_a_run_whose_weights_are_gone_has_those_of_the_network_that_it_became(checkout, finished):
+    bare = runs.Run(finished.path, checkout / "nothing")
+    assert predict.weights_here(finished) == finished.weights
+    assert predict.weights_here(bare) is None
+    target = released.release(finished, "small")
+    assert predict.weights_of(bare) == target / "model.keras"
+    assert predict.weights_here(finished) == finished.weights
+    record = json.loads((target / "record.json").read_text())
+    (target / "record.json").write_text(json.dumps({**record, "seed": 7}))
+    with pytest.raises(LabError, match="are not here"):
+        predict.weights_of(bare)
+
+
 def test_weights_take_half_the_room_and_keras_brings_them_back(checkout, finished):
     target = released.release(finished, "small")
     before, after = (predict.load(path) for path in (finished.weights, target / "model.keras"))
