@@ -134,7 +134,8 @@ def training_stream(
 
     def prepare(raw: Any, labels: Any, key: Any, rows: Any, turns: Any, count: int) -> tuple[Any, Any]:
         raw = preprocess.before_augmentation(raw)
-        raw, labels = augment(raw, labels, amounts, _keyed(key, count, rows, turns), components)
+        draw = _keyed(key, count, rows, turns)
+        raw, labels = augment(raw, labels, amounts, draw, components, preprocess.remains)
         return preprocess.after_augmentation(raw[neighbours:]), labels[neighbours:]
 
     run = _compiled(prepare, fixed=("count",))

@@ -32,16 +32,22 @@ STEPS = 4096  # of the table that turns a uniform draw into MixUp's share
 
 
 def augment(
-    images: Any, labels: Any, amounts: Mapping[str, float], draw: Draw, components: Any = None
+    images: Any,
+    labels: Any,
+    amounts: Mapping[str, float],
+    draw: Draw,
+    components: Any = None,
+    remains: float = 1.0,
 ) -> tuple[Any, Any]:
     """Augment a batch: motion, colour, RandAugment's pixel operations, cutout, MixUp, CutMix.
 
-    `components` are the principal components of the training pixels' colours, for ``pca``.
+    `components` are the principal components of the training pixels' colours, for ``pca``. Of each side the middle
+    `remains` will be left: that is what a ``resized_crop`` fills.
     """
     for name in amounts:
         choose("augmentation", name, AUGMENTATIONS)
     active = {name: amounts[name] for name in AUGMENTATIONS if amounts.get(name)}
-    images = _move(images, active, draw)
+    images = _move(images, active, draw, remains)
     images = _tint(images, active, draw, components)
     if "randaugment" in active:
         images = _pixel_operations(images, active["randaugment"], draw)
@@ -62,7 +68,7 @@ def _matrices(rows: list[list[Any]], like: Any) -> Any:
     return ops.reshape(ops.stack(cells, axis=-1), (-1, 3, 3))
 
 
-def motion(name: str, amount: float, size: float, draw: Draw) -> Any:
+def motion(name: str, amount: float, size: float, draw: Draw, remains: float = 1.0) -> Any:
     """One matrix an image about its centre, with the meanings of Keras' ImageDataGenerator."""
     if name in ("flip", "alternate"):  # amount: the probability; or 1: in every other epoch, some first in even ones
         chosen = draw("flip", 0, 1) < amount if name == "flip" else draw(TURN, 0, 2) >= 1
@@ -81,7 +87,7 @@ def motion(name: str, amount: float, size: float, draw: Draw) -> Any:
         wide, high = ops.minimum(ops.sqrt(area * aspect), 1.0), ops.minimum(ops.sqrt(area / aspect), 1.0)
         across = draw("crop left", -0.5, 0.5) * (1 - wide) * size
         down = draw("crop top", -0.5, 0.5) * (1 - high) * size
-        return _matrices([[wide, 0, across], [0, high, down], [0, 0, 1]], wide)
+        return _matrices([[wide / remains, 0, across], [0, high / remains, down], [0, 0, 1]], wide)
     else:  # shear and rotation: degrees
         angle = draw(name, -amount, amount) * np.float32(np.pi / 180)
         turn, lean = ops.cos(angle), ops.sin(angle)
@@ -91,11 +97,11 @@ def motion(name: str, amount: float, size: float, draw: Draw) -> Any:
     return _matrices([[1, 0, across], [0, 1, down], [0, 0, 1]], across)
 
 
-def _move(images: Any, active: Mapping[str, float], draw: Draw) -> Any:
+def _move(images: Any, active: Mapping[str, float], draw: Draw, remains: float) -> Any:
     """A padded crop leaves black outside, as torchvision's, "reflect" mirrors; everything else repeats the border."""
     moving = [name for name in MOTIONS if name in active]
     size = float(images.shape[1])
-    matrices = [motion(name, active[name], size, draw) for name in moving]
+    matrices = [motion(name, active[name], size, draw, remains) for name in moving]
     if "randaugment" in active:
         matrices.append(_random_motion(active["randaugment"], size, draw))
     if not matrices:

@@ -164,7 +164,7 @@ def training_stream(
         images, labels = fetch(places)
         turns = (tf.gather(parity, places) + tf.cast(key[1], tf.int32)) % 2
         draw = stateless_draw(tf.random.experimental.stateless_fold_in(key, step), tf.shape(places)[0], turns)
-        images, labels = augment(images, labels, amounts, draw, components)
+        images, labels = augment(images, labels, amounts, draw, components, preprocess.remains)
         return preprocess.after_augmentation(images), labels
 
     first, step = begin
@@ -180,8 +180,9 @@ def lives(
     """One image as `count` steps of a training would show it, before standardization: for looking at."""
     copies = preprocess.before_augmentation(np.repeat(image[None], count, axis=0))
     draw = stateless_draw(tf.constant([seed, 0], tf.int64), tf.constant(count))
-    moved, _ = augment(copies, tf.one_hot(tf.zeros(count, tf.int32), 2), augmentations, draw, color_components(image))
-    return np.clip(np.asarray(moved), 0, 255).astype("uint8")
+    labels, components = tf.one_hot(tf.zeros(count, tf.int32), 2), color_components(image)
+    moved, _ = augment(copies, labels, augmentations, draw, components, preprocess.remains)
+    return np.clip(np.asarray(preprocess.middle(moved)), 0, 255).astype("uint8")
 
 
 def arrays(split: Split, preprocess: Preprocess) -> np.ndarray:

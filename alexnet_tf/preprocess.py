@@ -34,7 +34,7 @@ class Preprocess(keras.layers.Layer):
     With `resize_first` the image is resized before augmentation and standardization, else after
     both, as source B does. With `crop_from` its shorter side is resized to that, and the middle
     `size` pixels remain after augmentation: a "crop" by half the difference then draws a window
-    anywhere, as the 2012 paper's.
+    anywhere, as the 2012 paper's, and a "resized_crop" fills them with any part of the whole.
     """
 
     def __init__(
@@ -60,6 +60,11 @@ class Preprocess(keras.layers.Layer):
         """Of an image before augmentation, in pixels."""
         return self.crop_from or self.size
 
+    @property
+    def remains(self) -> float:
+        """The share of its side that is left after augmentation."""
+        return self.size / self.side
+
     def window(self, height: int, width: int) -> tuple[int, int, int, int]:
         """The part of a raw image that `resize` looks at: top, left, height, width. The rest need not be decoded."""
         if not (self.crop_from and self.resize_first):
@@ -78,11 +83,13 @@ class Preprocess(keras.layers.Layer):
         images = ops.cast(images, "float32")
         return self.resize(images) if self.resize_first else images
 
+    def middle(self, images: Any) -> Any:
+        """Of augmented images what remains."""
+        edge = (self.side - self.size) // 2
+        return images[:, edge : edge + self.size, edge : edge + self.size] if edge else images
+
     def after_augmentation(self, images: Any) -> Any:
-        if self.crop_from:
-            edge = (self.crop_from - self.size) // 2
-            images = images[:, edge : edge + self.size, edge : edge + self.size]
-        return self.standardized(images)
+        return self.standardized(self.middle(images))
 
     def standardized(self, images: Any) -> Any:
         images = images - IMAGENET_COLOR if self.standardize == "mean_color" else images / 255.0

@@ -139,6 +139,18 @@ def test_a_resized_crop_shows_a_part_of_the_image_and_nothing_else():
     assert moved.max() <= 255
 
 
+def test_a_resized_crop_fills_what_remains():
+    whole = np.zeros((1, 64, 64, 3), "float32")
+    whole[:, 16:48, 16:48] = 255.0
+    labels = np.zeros((1, 2), "float32")
+    moved, _ = augment(
+        whole, labels, {"resized_crop": 1}, lambda name, low, high: np.full(1, (low + high) / 2, "float32"), remains=0.5
+    )
+    seen = np.asarray(moved)[0, 16:48, 16:48, 0]  # the whole image in half its size
+    assert seen[:7].max() == seen[-7:].max() == seen[:, :7].max() == 0
+    assert seen[9:23, 9:23].min() == 255
+
+
 def test_saturation_and_contrast_leave_grey_images_grey():
     grey = np.repeat(some_images()[..., :1], 3, axis=-1)
     moved, _ = apply(grey, {"color": 0.4, "hue": 0.5})
