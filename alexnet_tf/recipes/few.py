@@ -52,7 +52,8 @@ def _recipe(
     budgets: Mapping[str, tuple[float, Mapping[str, Any]]],
 ) -> Recipe:
     """The grid's base with some fields changed, a budget's own (minutes, changes) beside."""
-    own = {"schedule": "cosine", "warmup": 0.05, "steps": None, **changes, **budgets["paper"][1]}
+    # Test images are looked at once, at the end: ten thousand an epoch would cost more than a few labels do.
+    own = {"schedule": "cosine", "warmup": 0.05, "steps": None, "watch": False, **changes, **budgets["paper"][1]}
     return dataclasses.replace(
         grid.BASE.change(own),
         name=name,
