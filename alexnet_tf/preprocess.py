@@ -85,8 +85,10 @@ class Preprocess(keras.layers.Layer):
 
     def middle(self, images: Any) -> Any:
         """Of augmented images what remains."""
-        edge = (self.side - self.size) // 2
-        return images[:, edge : edge + self.size, edge : edge + self.size] if edge else images
+        if not self.crop_from:
+            return images
+        edge = (self.crop_from - self.size) // 2
+        return images[:, edge : edge + self.size, edge : edge + self.size]
 
     def after_augmentation(self, images: Any) -> Any:
         return self.standardized(self.middle(images))

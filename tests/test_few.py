@@ -115,7 +115,7 @@ def test_a_run_that_rebuilds_keeps_pictures_and_claims_no_accuracy(own_cache, tm
     with pytest.raises(LabError, match="rebuilds images and has no last layer"):
         finetune.finetune(str(tmp_path / "photographs"), str(run.path), tmp_path / "tuned")
     with pytest.raises(UsageError, match="set keep to last"):
-        recipes.get("few-rebuilt").change({"keep": "best"})
+        recipes.get("few-rebuilt").change({"keep": "best", "watch": True})
 
 
 def test_passes_are_epochs_by_another_name(tmp_path):
