@@ -52,7 +52,7 @@ def _recipe(
     budgets: Mapping[str, tuple[float, Mapping[str, Any]]],
 ) -> Recipe:
     """The grid's base with some fields changed, a budget's own (minutes, changes) beside."""
-    # Test images are looked at once, at the end: ten thousand an epoch would cost more than a few labels do.
+    # Test images are looked at once, at the end: ten thousand an epoch would be a part of what few labels cost.
     own = {"schedule": "cosine", "warmup": 0.05, "steps": None, "watch": False, **changes, **budgets["paper"][1]}
     return dataclasses.replace(
         grid.BASE.change(own),
