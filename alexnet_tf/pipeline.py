@@ -20,7 +20,7 @@ from alexnet_tf.splits import Split, encoded, plain_jpeg, read_image, some_pixel
 import tensorflow as tf  # isort: skip  (after Keras, which loads it quietly)
 
 ENDLESS = 1 << 40
-HELD = 700_000_000  # bytes: photographs that take no more are decoded once, and not in every epoch
+HELD = 1_100_000_000  # bytes: photographs that take no more are decoded once, and not in every epoch
 CHUNK = 64  # of them at a time
 
 
