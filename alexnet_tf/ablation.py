@@ -37,9 +37,14 @@ class Effect:
 
 
 def finished(budget: str, seeds: int) -> list[str]:
-    """The recipes of the grid of which all trainings are there."""
+    """The recipes of the grid of which all trainings are there, and none of an older recipe."""
+
+    def stands(name: str, seed: int) -> bool:
+        run = locate(name, budget, seed)
+        return run.finished and not run.outdated()
+
     names = [recipe.name for recipe in grid.RECIPES]
-    return [name for name in names if all(locate(name, budget, seed).finished for seed in range(seeds))]
+    return [name for name in names if all(stands(name, seed) for seed in range(seeds))]
 
 
 def learned(runs: Sequence[Run]) -> bool:
@@ -74,8 +79,8 @@ def _cost(runs: Sequence[Run]) -> tuple[int, float, float]:
     return network.parameters, network.flop, min(run.record["provenance"]["minutes"] for run in runs)
 
 
-def table(found: Sequence[Effect]) -> str:
-    """The variants, a row each: gain with interval, corrected p, and cost."""
+def table(found: Sequence[Effect], base: Sequence[Run]) -> str:
+    """The variants, a row each: gain with interval, corrected p, and cost; then what the base itself reaches."""
     told = f"{'points':>7}  {'95 % interval':<18}{'p':>7}{'parameters':>12}{'MFLOP':>7}{'minutes':>9}"
     lines = [f"{'variant':<18}{'knob':<22}{told}"]
     for effect in found:
@@ -85,6 +90,9 @@ def table(found: Sequence[Effect]) -> str:
             f"{effect.variant:<18}{effect.knob:<22}{100 * effect.gain.mean:>+7.1f}  {between:<18}{p:>7}"
             f"{effect.parameters:>12,}{effect.flop / 1e6:>7.0f}{effect.minutes:>9.1f}"
         )
+    parameters, flop, minutes = _cost(base)
+    told = f"{'base':<18}{str(evaluation.accuracy_interval(base)):<54}"
+    lines.append(f"{told}{parameters:>12,}{flop / 1e6:>7.0f}{minutes:>9.1f}")
     return "\n".join(lines)
 
 
@@ -115,6 +123,24 @@ def gaps(trained: Trained, knob: str, variant: str) -> dict[int, Interval]:
     base = {size(runs[0], knob): runs for runs in _along(trained, knob)}
     ours = {size(runs[0], knob): runs for runs in _along(trained, knob, variant)}
     return {each: evaluation.paired_difference(ours[each], base[each]) for each in ours if each in base}
+
+
+def shift(trained: Trained, knob: str, variant: str) -> Interval | None:
+    """By how much more a variant gains at the largest size than at the smallest, over seeds; None with fewer than two.
+
+    (Which training images a smaller size has is drawn once, for all seeds.)
+    """
+    ends = [_along(trained, knob, each) for each in (variant, None)]
+    ours, base = ({size(runs[0], knob): runs for runs in found} for found in ends)
+    both = sorted(ours.keys() & base.keys())
+    if len(both) < 2:
+        return None
+    gained = []
+    for each in both[0], both[-1]:
+        pairs = zip(ours[each], base[each], strict=True)
+        gained.append([evaluation.paired_difference([one], [other]).mean for one, other in pairs])
+    changes = [large - small for small, large in zip(*gained, strict=True)]
+    return evaluation.mean_interval(changes) if len(changes) > 1 else None
 
 
 def promised(trained: Trained, knob: str) -> dict[int, Interval]:

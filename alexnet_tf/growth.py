@@ -7,7 +7,7 @@ Empirically"). Such a line knows nothing of a floor, so what it promises far bey
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,3 +53,13 @@ def power_law(images: Sequence[int], right: NDArray[np.bool_ | np.floating]) -> 
     errors = np.maximum(errors, 0.5 / tested)  # half an image: a logarithm needs something
     slopes, levels = np.polyfit(np.log(np.asarray(images, float)), np.log(errors).T, 1)
     return PowerLaw(levels, slopes)
+
+
+def exponent(accuracies: Mapping[int, float]) -> float:
+    """The power of the size like which the error falls, as the straight line through the logarithms of both has it.
+
+    >>> round(exponent({100: 1 - 0.4, 400: 1 - 0.2, 1600: 1 - 0.1}), 6)
+    -0.5
+    """
+    errors = 1 - np.array([*accuracies.values()])
+    return float(np.polyfit(np.log([*accuracies]), np.log(errors), 1)[0])

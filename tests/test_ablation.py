@@ -40,11 +40,15 @@ def test_effects_are_paired_sorted_and_carry_their_cost(trained):
     assert best.clear
     assert worst.parameters < best.parameters
     assert worst.flop < best.flop / 1.9
-    lines = ablation.table([best, worst]).splitlines()
-    assert len(lines) == 3
+    lines = ablation.table([best, worst], runs["grid-base"]).splitlines()
+    assert len(lines) == 4
     assert f"{100 * best.gain.mean:+.1f}" in lines[1]
     assert f"{worst.parameters:,}" in lines[2]
-    told = ablation.table([dataclasses.replace(worst, p=0.0004), dataclasses.replace(worst, p=0.0006)]).splitlines()
+    assert lines[3].startswith("base ")
+    assert str(evaluation.accuracy_interval(runs["grid-base"])) in lines[3]
+    assert [line[-16:-9] for line in lines[1:]] == [f"{each.flop / 1e6:7.0f}" for each in (best, worst, best)]
+    two = [dataclasses.replace(worst, p=0.0004), dataclasses.replace(worst, p=0.0006)]
+    told = ablation.table(two, runs["grid-base"]).splitlines()
     assert "<0.001" in told[1]
     assert " 0.001" in told[2]
 
@@ -56,7 +60,7 @@ def test_what_did_not_learn_spoils_no_others_p_and_no_scale(trained):
     best, *_, worst = ablation.effects(spoilt)
     assert (worst.variant, worst.p) == ("adam", None)
     assert best.p == pytest.approx(ablation.effects({key: runs[key] for key in runs if key != "grid-adam"})[0].p)
-    assert " none " in ablation.table([worst])
+    assert " none " in ablation.table([worst], runs["grid-base"])
     scales = [plots.worth(found, "x").axes[0].get_xlim()[0] for found in (whole, [best, worst])]
     assert scales[0] < -0.1 < scales[1]
 
@@ -96,6 +100,20 @@ def test_gaps_compare_a_variant_with_the_base_of_its_own_size(trained):
     assert all(gap.mean == pytest.approx(-0.1, abs=0.02) for gap in gaps.values())
 
 
+def test_a_gain_that_shrinks_along_a_curve_has_shifted(trained):
+    ours, base = (grid.along("training images", variant) for variant in ("batch-after", None))
+    images = {name: count for names in (ours, base) for name, count in zip(names, (500, 1250, 5000, 12_500, 50_000))}
+    shrinking = dict(zip(ours, (0.5, 0.55, 0.65, 0.7, 0.72), strict=True))
+    rates = shrinking | dict(zip(base, (0.4, 0.5, 0.6, 0.68, 0.71), strict=True))
+    runs = trained(rates, images)
+    moved = ablation.shift(runs, "training images", "batch-after")
+    assert moved.mean == pytest.approx(-0.09, abs=0.02)
+    assert moved.n == 3
+    assert moved.side < 0
+    assert ablation.shift({name: group[:1] for name, group in runs.items()}, "training images", "batch-after") is None
+    assert ablation.shift({"grid-base": runs["grid-base"]}, "training images", "batch-after") is None
+
+
 def test_what_is_not_trained_yet_is_left_out(trained, monkeypatch, tmp_path):
     runs = trained({"grid-base": 0.7, "grid-gelu": 0.75})
     assert ablation.effects({"grid-gelu": runs["grid-gelu"]}) == []
@@ -104,6 +122,10 @@ def test_what_is_not_trained_yet_is_left_out(trained, monkeypatch, tmp_path):
     monkeypatch.setattr(ablation, "locate", lambda name, budget, seed: locate(name, budget, seed, store=tmp_path))
     assert ablation.finished("laptop", 3) == ["grid-base", "grid-gelu"]
     assert ablation.finished("laptop", 4) == ablation.finished("paper", 1) == []
+    runs["grid-gelu"][1].record["recipe"]["momentum"]["value"] = 0.5  # as an older recipe had it
+    (runs["grid-gelu"][1].path / "record.json").write_text(json.dumps(runs["grid-gelu"][1].record))
+    assert ablation.finished("laptop", 3) == ["grid-base"]
+    assert ablation.finished("laptop", 1) == ["grid-base", "grid-gelu"]
 
 
 def test_every_step_of_a_curve_is_a_recipe_and_they_grow():
