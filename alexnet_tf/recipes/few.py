@@ -109,11 +109,13 @@ WAYS: dict[str, tuple[str, int, Mapping[str, Any]]] = {
     "scratch": ("from scratch", grid.SAME, {}),
     "scratch-short": ("from scratch, with a fifth of the computation: what is left after pre-training", grid.SAME, {}),
 }
+LINEAR, LINEAR_PARAMETERS = {"frozen": "pool5", "options.dense_layers": 1}, 937_162
+WAYS["scratch-linear"] = ("one layer on a trunk that learned nothing and stays as it is", LINEAR_PARAMETERS, LINEAR)
 for _trunk, _task in ("turned", "told orientations"), ("rebuilt", "painted hidden patches"):
     _from = {"pretrained": f"few-{_trunk}/{{budget}}/{{seed}}", "taken": "conv5"}
-    _linear = {**_from, "frozen": "pool5", "options.dense_layers": 1}
     WAYS[f"{_trunk}-tuned"] = (f"from the trunk that {_task}, all of it trained", grid.SAME, _from)
-    WAYS[f"{_trunk}-linear"] = (f"one layer on the trunk that {_task}, which stays as it is", 937_162, _linear)
+    _told = f"one layer on the trunk that {_task}, which stays as it is"
+    WAYS[f"{_trunk}-linear"] = (_told, LINEAR_PARAMETERS, {**_from, **LINEAR})
 
 
 def _labelled(way: str, percent: int) -> Recipe:
