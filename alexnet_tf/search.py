@@ -326,15 +326,22 @@ def report(
     return target
 
 
-def along_rates(budget: str) -> dict[str, dict[float, Interval]]:
-    """How accuracy on the held-out images changes with the rate, of each recipe searched in `reports/search`."""
-    curves = {}
+def committed() -> list[dict[str, Any]]:
+    """What each search in `reports/search` found, with its finished trials alone."""
+    searches = []
     for page in sorted((runs.home() / "reports" / "search").glob("*/search.json")):
         found = json.loads(page.read_text(encoding="utf-8"))
-        done = [trial for trial in found["trials"] if trial["state"] == "complete"]
-        if found["budget"] == budget and all([*trial["values"]] == ["learning_rate"] for trial in done):
+        searches.append({**found, "trials": [trial for trial in found["trials"] if trial["state"] == "complete"]})
+    return searches
+
+
+def along_rates(budget: str) -> dict[str, dict[float, Interval]]:
+    """How accuracy on the held-out images changes with the rate, of each recipe whose committed search asked for that."""
+    curves = {}
+    for found in committed():
+        if found["budget"] == budget and all([*trial["values"]] == ["learning_rate"] for trial in found["trials"]):
             held_out = found["held_out"]
-            reached = {trial["values"]["learning_rate"]: trial["accuracy"] for trial in done}
+            reached = {trial["values"]["learning_rate"]: trial["accuracy"] for trial in found["trials"]}
             right = {rate: round(accuracy * held_out) for rate, accuracy in sorted(reached.items())}
             curves[found["name"]] = {rate: binomial_interval(n, held_out) for rate, n in right.items()}
     return curves
