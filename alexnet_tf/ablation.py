@@ -16,6 +16,7 @@ Trained = Mapping[str, Sequence[Run]]
 
 
 GUESSING = 0.2  # of ten classes: a training below this has learned next to nothing
+UNSTEADY = 4  # times the usual spread over seeds: of three alike, one in 60,000 has so much by luck
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Effect:
     knob: str
     variant: str
     gain: Interval  # of test accuracy, paired with the base
-    p: float | None  # how likely so large a gain would be if all were equal, corrected; None: some did not learn
+    p: float | None  # how likely so large a gain would be if all were equal, corrected; None: they were not compared
     parameters: int
     flop: float  # of one image in a training
     minutes: float  # of the fastest training: others shared their machine
@@ -55,14 +56,17 @@ def learned(runs: Sequence[Run]) -> bool:
 def effects(trained: Trained) -> list[Effect]:
     """Every trained variant of the grid's knobs against the base, the largest gain first.
 
-    A variant of which a training did not learn has no p: its spread would be everybody's.
+    A variant of which a training did not learn, or whose trainings lie much farther apart than others' do, has no p:
+    its spread would be everybody's.
     """
     if "grid-base" not in trained:
         return []
     base, tried = trained["grid-base"], []
     for knob, variants in grid.KNOBS.items():
         tried += [(knob, name, trained[f"grid-{name}"]) for name, _, _ in variants if f"grid-{name}" in trained]
-    compared = [(name, runs) for _, name, runs in tried if learned(runs)]
+    spreads = {name: np.std([evaluation.accuracy_of(run) for run in runs]) for _, name, runs in tried if learned(runs)}
+    far = UNSTEADY * np.median([*spreads.values()]) if spreads else 0.0
+    compared = [(name, runs) for _, name, runs in tried if name in spreads and (spreads[name] <= far or len(runs) < 3)]
     corrected = evaluation.against_one([runs for _, runs in compared], base)
     chances = dict(zip((name for name, _ in compared), corrected, strict=True))
     found = [

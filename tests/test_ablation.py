@@ -65,6 +65,18 @@ def test_what_did_not_learn_spoils_no_others_p_and_no_scale(trained):
     assert scales[0] < -0.1 < scales[1]
 
 
+def test_what_is_unsteady_spoils_no_others_p(trained):
+    runs = trained({"grid-base": 0.7, "grid-gelu": 0.71, "grid-elu": 0.7, "grid-l1": 0.72})
+    far = trained({"grid-muon": 0.55})["grid-muon"][0]
+    unsteady = {**runs, "grid-elu": [far, *runs["grid-elu"][1:]]}
+    *_, worst = found = ablation.effects(unsteady)
+    assert (worst.variant, worst.p) == ("elu", None)
+    alone = ablation.effects({name: group for name, group in runs.items() if name != "grid-elu"})
+    assert {e.variant: e.p for e in found[:-1]} == pytest.approx({e.variant: e.p for e in alone})
+    two = ablation.effects({name: group[:2] for name, group in unsteady.items()})
+    assert all(effect.p is not None for effect in two)  # of two, who is far is luck
+
+
 def test_what_adds_up_does_not_interact(trained):
     rates = {"grid-base": 0.5, "grid-batch-after": 0.6, "grid-dropout-0": 0.55, "grid-batch-after-dropout-0": 0.65}
     runs = trained(rates)
