@@ -95,7 +95,7 @@ def table(found: Sequence[Effect], base: Sequence[Run]) -> str:
             f"{effect.parameters:>12,}{effect.flop / 1e6:>7.0f}{effect.minutes:>9.1f}"
         )
     parameters, flop, minutes = _cost(base)
-    told = f"{'base':<18}{str(evaluation.accuracy_interval(base)):<54}"
+    told = f"{'base':<18}{evaluation.accuracy_interval(base)!s:<54}"
     lines.append(f"{told}{parameters:>12,}{flop / 1e6:>7.0f}{minutes:>9.1f}")
     return "\n".join(lines)
 

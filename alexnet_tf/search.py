@@ -336,7 +336,7 @@ def committed() -> list[dict[str, Any]]:
 
 
 def along_rates(budget: str) -> dict[str, dict[float, Interval]]:
-    """How accuracy on the held-out images changes with the rate, of each recipe whose committed search asked for that."""
+    """How accuracy on the held-out images changes with the rate, of each recipe whose search asked for it."""
     curves = {}
     for found in committed():
         if found["budget"] == budget and all([*trial["values"]] == ["learning_rate"] for trial in found["trials"]):

@@ -114,7 +114,8 @@ def test_gaps_compare_a_variant_with_the_base_of_its_own_size(trained):
 
 def test_a_gain_that_shrinks_along_a_curve_has_shifted(trained):
     ours, base = (grid.along("training images", variant) for variant in ("batch-after", None))
-    images = {name: count for names in (ours, base) for name, count in zip(names, (500, 1250, 5000, 12_500, 50_000))}
+    sizes = (500, 1250, 5000, 12_500, 50_000)
+    images = dict(zip((*ours, *base), 2 * sizes, strict=True))
     shrinking = dict(zip(ours, (0.5, 0.55, 0.65, 0.7, 0.72), strict=True))
     rates = shrinking | dict(zip(base, (0.4, 0.5, 0.6, 0.68, 0.71), strict=True))
     runs = trained(rates, images)
