@@ -16,7 +16,7 @@ Trained = Mapping[str, Sequence[Run]]
 
 
 GUESSING = 0.2  # of ten classes: a training below this has learned next to nothing
-UNSTEADY = 4  # times the usual spread over seeds: of three alike, one in 60,000 has so much by luck
+UNSTEADY = 4  # times the usual spread over seeds: of three trainings like others, 60,000 times 3, once by luck
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class Effect:
     knob: str
     variant: str
     gain: Interval  # of test accuracy, paired with the base
+    learned: bool  # every training did better than guessing
     p: float | None  # how likely so large a gain would be if all were equal, corrected; None: they were not compared
     parameters: int
     flop: float  # of one image in a training
@@ -38,11 +39,11 @@ class Effect:
 
 
 def finished(budget: str, seeds: int) -> list[str]:
-    """The recipes of the grid of which all trainings are there, and none of an older recipe."""
+    """The recipes of the grid of which all trainings are there, none of an older recipe or being made anew."""
 
     def stands(name: str, seed: int) -> bool:
         run = locate(name, budget, seed)
-        return run.finished and not run.outdated()
+        return run.finished and not run.begun and not run.outdated()
 
     names = [recipe.name for recipe in grid.RECIPES]
     return [name for name in names if all(stands(name, seed) for seed in range(seeds))]
@@ -56,24 +57,30 @@ def learned(runs: Sequence[Run]) -> bool:
 def effects(trained: Trained) -> list[Effect]:
     """Every trained variant of the grid's knobs against the base, the largest gain first.
 
-    A variant of which a training did not learn, or whose trainings lie much farther apart than others' do, has no p:
-    its spread would be everybody's.
+    A variant of which a training did not learn, or whose trainings lie much farther apart than is usual, has no p: its
+    spread would be everybody's. If the base is such a one, nobody has.
     """
     if "grid-base" not in trained:
         return []
     base, tried = trained["grid-base"], []
     for knob, variants in grid.KNOBS.items():
         tried += [(knob, name, trained[f"grid-{name}"]) for name, _, _ in variants if f"grid-{name}" in trained]
-    spreads = {name: np.std([evaluation.accuracy_of(run) for run in runs]) for _, name, runs in tried if learned(runs)}
-    far = UNSTEADY * np.median([*spreads.values()]) if spreads else 0.0
-    compared = [(name, runs) for _, name, runs in tried if name in spreads and (spreads[name] <= far or len(runs) < 3)]
+    steady = _steady({"base": base, **{name: runs for _, name, runs in tried if learned(runs)}})
+    compared = [(name, runs) for _, name, runs in tried if {"base", name} <= steady]
     corrected = evaluation.against_one([runs for _, runs in compared], base)
     chances = dict(zip((name for name, _ in compared), corrected, strict=True))
     found = [
-        Effect(knob, name, evaluation.paired_difference(runs, base), chances.get(name), *_cost(runs))
+        Effect(knob, name, evaluation.paired_difference(runs, base), learned(runs), chances.get(name), *_cost(runs))
         for knob, name, runs in tried
     ]
     return sorted(found, key=lambda effect: -effect.gain.mean)
+
+
+def _steady(trained: Trained) -> set[str]:
+    """Those whose trainings lie no farther apart than is usual; of two, who is far is luck."""
+    spreads = {name: np.std([evaluation.accuracy_of(run) for run in runs]) for name, runs in trained.items()}
+    far = UNSTEADY * np.median([*spreads.values()])
+    return {name for name, spread in spreads.items() if spread <= far or len(trained[name]) < 3}
 
 
 def _cost(runs: Sequence[Run]) -> tuple[int, float, float]:
@@ -130,20 +137,18 @@ def gaps(trained: Trained, knob: str, variant: str) -> dict[int, Interval]:
 
 
 def shift(trained: Trained, knob: str, variant: str) -> Interval | None:
-    """By how much more a variant gains at the largest size than at the smallest, over seeds; None with fewer than two.
+    """By how much more a variant gains at the largest size than at the smallest; None with fewer than two shared seeds.
 
-    (Which training images a smaller size has is drawn once, for all seeds.)
+    Not `evaluation.contrast`: a record tells by one fingerprint which images taught a network and which tested it.
     """
-    ends = [_along(trained, knob, each) for each in (variant, None)]
-    ours, base = ({size(runs[0], knob): runs for runs in found} for found in ends)
-    both = sorted(ours.keys() & base.keys())
-    if len(both) < 2:
+    ours, base = ({size(runs[0], knob): runs for runs in _along(trained, knob, each)} for each in (variant, None))
+    sizes = sorted(ours.keys() & base.keys())
+    if len(sizes) < 2:
         return None
-    gained = []
-    for each in both[0], both[-1]:
-        pairs = zip(ours[each], base[each], strict=True)
-        gained.append([evaluation.paired_difference([one], [other]).mean for one, other in pairs])
-    changes = [large - small for small, large in zip(*gained, strict=True)]
+    corners = [ours[sizes[-1]], base[sizes[-1]], ours[sizes[0]], base[sizes[0]]]
+    rates = [{run.record["seed"]: evaluation.accuracy_of(run) for run in runs} for runs in corners]
+    seeds = set.intersection(*map(set, rates))
+    changes = [np.dot([1, -1, -1, 1], [each[seed] for each in rates]) for seed in sorted(seeds)]
     return evaluation.mean_interval(changes) if len(changes) > 1 else None
 
 

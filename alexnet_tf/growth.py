@@ -61,5 +61,5 @@ def exponent(accuracies: Mapping[int, float]) -> float:
     >>> round(exponent({100: 1 - 0.4, 400: 1 - 0.2, 1600: 1 - 0.1}), 6)
     -0.5
     """
-    errors = 1 - np.array([*accuracies.values()])
+    errors = np.maximum(1 - np.array([*accuracies.values()]), 1e-6)  # a logarithm needs something
     return float(np.polyfit(np.log([*accuracies]), np.log(errors), 1)[0])

@@ -327,21 +327,19 @@ def report(
 
 
 def committed() -> list[dict[str, Any]]:
-    """What each search in `reports/search` found, with its finished trials alone."""
-    searches = []
-    for page in sorted((runs.home() / "reports" / "search").glob("*/search.json")):
-        found = json.loads(page.read_text(encoding="utf-8"))
-        searches.append({**found, "trials": [trial for trial in found["trials"] if trial["state"] == "complete"]})
-    return searches
+    """What each search in `reports/search` found."""
+    pages = sorted((runs.home() / "reports" / "search").glob("*/search.json"))
+    return [json.loads(page.read_text(encoding="utf-8")) for page in pages]
 
 
 def along_rates(budget: str) -> dict[str, dict[float, Interval]]:
     """How accuracy on the held-out images changes with the rate, of each recipe whose search asked for it."""
     curves = {}
     for found in committed():
-        if found["budget"] == budget and all([*trial["values"]] == ["learning_rate"] for trial in found["trials"]):
+        done = [trial for trial in found["trials"] if trial["state"] == "complete"]
+        if found["budget"] == budget and all([*trial["values"]] == ["learning_rate"] for trial in done):
             held_out = found["held_out"]
-            reached = {trial["values"]["learning_rate"]: trial["accuracy"] for trial in found["trials"]}
+            reached = {trial["values"]["learning_rate"]: trial["accuracy"] for trial in done}
             right = {rate: round(accuracy * held_out) for rate, accuracy in sorted(reached.items())}
             curves[found["name"]] = {rate: binomial_interval(n, held_out) for rate, n in right.items()}
     return curves

@@ -65,16 +65,33 @@ def test_what_did_not_learn_spoils_no_others_p_and_no_scale(trained):
     assert scales[0] < -0.1 < scales[1]
 
 
+def tell(group, middle, apart):
+    """Let the records of three runs tell accuracies that lie so far apart."""
+    for run, away in zip(group, (-apart, 0, apart), strict=True):
+        run.record["metrics"]["test_accuracy"] = middle + away
+
+
 def test_what_is_unsteady_spoils_no_others_p(trained):
-    runs = trained({"grid-base": 0.7, "grid-gelu": 0.71, "grid-elu": 0.7, "grid-l1": 0.72})
-    far = trained({"grid-muon": 0.55})["grid-muon"][0]
-    unsteady = {**runs, "grid-elu": [far, *runs["grid-elu"][1:]]}
-    *_, worst = found = ablation.effects(unsteady)
-    assert (worst.variant, worst.p) == ("elu", None)
-    alone = ablation.effects({name: group for name, group in runs.items() if name != "grid-elu"})
-    assert {e.variant: e.p for e in found[:-1]} == pytest.approx({e.variant: e.p for e in alone})
-    two = ablation.effects({name: group[:2] for name, group in unsteady.items()})
+    runs = trained(dict.fromkeys([f"grid-{name}" for name in ("base", "gelu", "l1", "adam", "leaky", "elu")], 0.7))
+    for place, group in enumerate(runs.values()):
+        tell(group, 0.7 + place / 100, 0.002)
+    tell(runs["grid-leaky"], 0.7, 3.5 * 0.002)
+    tell(runs["grid-elu"], 0.7, 4.5 * 0.002)
+    found = {effect.variant: effect for effect in ablation.effects(runs)}
+    without = ablation.effects({name: group for name, group in runs.items() if name != "grid-elu"})
+    assert found["elu"].p is None
+    assert found["elu"].learned
+    assert {each.variant: found[each.variant].p for each in without} == pytest.approx({e.variant: e.p for e in without})
+    two = ablation.effects({name: group[:2] for name, group in runs.items()})
     assert all(effect.p is not None for effect in two)  # of two, who is far is luck
+    tell(runs["grid-base"], 0.7, 0.1)
+    assert all(effect.p is None for effect in ablation.effects(runs))
+
+
+def test_an_unsteady_variant_is_drawn_whole(trained):
+    runs = trained({"grid-base": 0.7, "grid-gelu": 0.71, "grid-elu": 0.9})
+    for found in (ablation.effects(runs), [dataclasses.replace(each, p=None) for each in ablation.effects(runs)]):
+        assert plots.worth(found, "x").axes[0].get_xlim()[1] > 0.2
 
 
 def test_what_adds_up_does_not_interact(trained):
@@ -119,10 +136,12 @@ def test_a_gain_that_shrinks_along_a_curve_has_shifted(trained):
     shrinking = dict(zip(ours, (0.5, 0.55, 0.65, 0.7, 0.72), strict=True))
     rates = shrinking | dict(zip(base, (0.4, 0.5, 0.6, 0.68, 0.71), strict=True))
     runs = trained(rates, images)
-    moved = ablation.shift(runs, "training images", "batch-after")
-    assert moved.mean == pytest.approx(-0.09, abs=0.02)
-    assert moved.n == 3
-    assert moved.side < 0
+    shifted = ablation.shift(runs, "training images", "batch-after")
+    assert shifted.mean == pytest.approx(-0.09, abs=0.02)
+    assert shifted.n == 3
+    assert shifted.side < 0
+    fewer = {**runs, "grid-base": runs["grid-base"][:0:-1]}  # seeds 2 and 1
+    assert ablation.shift(fewer, "training images", "batch-after").n == 2
     assert ablation.shift({name: group[:1] for name, group in runs.items()}, "training images", "batch-after") is None
     assert ablation.shift({"grid-base": runs["grid-base"]}, "training images", "batch-after") is None
 

@@ -89,6 +89,7 @@ def _held(name: str) -> int:
     """The most that a committed run of a recipe as its source has it held; 0 where none tells."""
     from alexnet_tf import runs
 
-    ours = [run.record for run in runs.listing(runs.store_for("paper")) if run.finished and run.recipe == name]
-    whole = [record for record in ours if record["budget"] == "paper" and not record["overrides"]]
-    return max((record["provenance"].get("peak_mib") or 0 for record in whole), default=0)
+    ours = [run for run in runs.listing(runs.store_for("paper")) if run.finished and run.recipe == name]
+    whole = [run for run in ours if (run.record["budget"], run.record["overrides"]) == ("paper", {})]
+    peaks = [run.record["provenance"].get("peak_mib") or 0 for run in whole if not run.outdated()]
+    return max(peaks, default=0)

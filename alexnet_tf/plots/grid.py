@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def _ends(found: Sequence[Effect], others: Iterable[float] = ()) -> list[float]:
     """What a scale should show: the intervals' ends, but of variants that did not learn."""
-    shown = [effect for effect in found if effect.p is not None] or found
+    shown = [effect for effect in found if effect.learned] or found
     return [*(end for effect in shown for end in (effect.gain.low, effect.gain.high)), *others, 0.0]
 
 

@@ -2,7 +2,8 @@
 
 All have the trunk of the grid's base. On CIFAR-10 every way has the same computation in all, so many
 images through the network and back: a fifth of them is left for the labels of a trunk that was trained before,
-or all of them go into a training from scratch.
+or all of them go into a training from scratch. Two ways have that fifth and nothing before: a shorter training from
+scratch, and one layer on a trunk that learned nothing.
 """
 
 from __future__ import annotations
@@ -104,13 +105,14 @@ REBUILT = _pretrained(
         "options": {"hidden_share": 0.5},
     },
 )
+# A trunk that stays as it is, and one layer on it.
+LINEAR, LINEAR_PARAMETERS = {"frozen": "pool5", "options.dense_layers": 1}, 937_162
 # How a network comes to its labels: in words, its parameters, and the fields that change.
 WAYS: dict[str, tuple[str, int, Mapping[str, Any]]] = {
     "scratch": ("from scratch", grid.SAME, {}),
     "scratch-short": ("from scratch, with a fifth of the computation: what is left after pre-training", grid.SAME, {}),
+    "scratch-linear": ("one layer on a trunk that learned nothing and stays as it is", LINEAR_PARAMETERS, LINEAR),
 }
-LINEAR, LINEAR_PARAMETERS = {"frozen": "pool5", "options.dense_layers": 1}, 937_162
-WAYS["scratch-linear"] = ("one layer on a trunk that learned nothing and stays as it is", LINEAR_PARAMETERS, LINEAR)
 for _trunk, _task in ("turned", "told orientations"), ("rebuilt", "painted hidden patches"):
     _from = {"pretrained": f"few-{_trunk}/{{budget}}/{{seed}}", "taken": "conv5"}
     WAYS[f"{_trunk}-tuned"] = (f"from the trunk that {_task}, all of it trained", grid.SAME, _from)

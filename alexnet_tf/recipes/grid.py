@@ -191,7 +191,7 @@ GROWTH: dict[str, tuple[Variant, ...]] = {
 }
 ALONG = {"training images": ("no-augment", "batch-after"), "epochs": ("no-augment", "dropout-0")}
 # Knobs that are known to depend on each other, both turned at once; augmentation and epochs stand in ALONG.
-# The base's rate is not its best: what would do better at the base's may only have liked it more (`sgd-tuned`).
+# And the base's rate is below its best: what is ahead there may only suit it better, so some have `sgd-tuned`, too.
 INTERACTIONS: tuple[tuple[str, str], ...] = (
     ("lrn-scaled", "rate-fifth"),
     ("lrn-scaled", "sgd-tuned"),
