@@ -10,9 +10,9 @@ from alexnet_tf.recipes.quick import OBJECTS_QUICK
 from alexnet_tf.recipes.source_b import CIFAR10_BN64
 
 # The second of its name: AdamW for 90 epochs missed the floor. Cross-validations inside the training images had AdamW
-# at 78.4 % after 30 epochs, better without RandAugment (`reports/search/today-flowers-laptop`); Muon at 81.0 % after 12,
-# and at 82.2 % with the middle of a larger image (`today-flowers-muon` beside it, where one fold alone was asked of a
-# higher rate). All else is a first guess. The schedule is fixed and the last weights are kept.
+# at 78.4 % after 30 epochs, better without RandAugment (`reports/search/today-flowers-laptop`); Muon at 81.0 % after
+# 12, and at 82.2 % with the middle of a larger image (`today-flowers-muon` beside it, where one fold alone was asked
+# of a higher rate). All else is a first guess. The schedule is fixed and the last weights are kept.
 TODAY_FLOWERS = Recipe(
     name="today-flowers",
     source="ours",
