@@ -124,6 +124,9 @@ def test_a_wrong_name_or_option_gets_a_hint():
         models.build("lab3", 67, convolutions=7)
     with pytest.raises(UsageError, match="no norm 'layer'"):
         models.build("lab3", 67, norm="layer")
+    for name, option in ("alexnet-32", "flatten"), ("rebuilder-32", "flatten"), ("today-cifar", "identity"):
+        with pytest.raises(UsageError, match=rf"options\.{option} must be true or false; received 5"):
+            models.build(name, **{option: 5})
 
 
 @pytest.mark.parametrize(

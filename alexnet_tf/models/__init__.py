@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from alexnet_tf.errors import LabError, choose
+from alexnet_tf.errors import LabError, UsageError, choose
 from alexnet_tf.models.alexnets import alexnet2012, alexnet_lrn, bn64, int305, lab3, zeng
 from alexnet_tf.models.knobs import alexnet32
 from alexnet_tf.models.others import four_layer, lenet, mobilenet, resnet18, simple
@@ -68,8 +68,9 @@ def build(
     """
     architecture = ARCHITECTURES[choose("architecture", name, ARCHITECTURES)]
     known = options_of(architecture.layers)
-    for option in options:
-        choose(f"option of {name}", option, known)
+    for option, value in options.items():
+        if isinstance(known[choose(f"option of {name}", option, known)], bool) and not isinstance(value, bool):
+            raise UsageError(f"options.{option} must be true or false; received {value!r}.")
     size = architecture.image_size if image_size is None else image_size
     if seed is not None:
         keras.utils.set_random_seed(seed)
@@ -90,11 +91,11 @@ def build(
     return network
 
 
-def options_of(builder: Callable[..., Layers]) -> list[str]:
-    """What a builder can be told, besides the number of classes."""
+def options_of(builder: Callable[..., Layers]) -> dict[str, Any]:
+    """What a builder can be told, besides the number of classes, and what it takes untold."""
     found = inspect.signature(builder).parameters
-    own = [name for name, option in found.items() if name != "classes" and option.kind != option.VAR_KEYWORD]
-    return own + options_of(alexnet32) if len(own) + 1 < len(found) else own
+    own = {n: option.default for n, option in found.items() if n != "classes" and option.kind != option.VAR_KEYWORD}
+    return {**options_of(alexnet32), **own} if len(own) + 1 < len(found) else own
 
 
 def table(model: keras.Sequential) -> str:
