@@ -89,6 +89,6 @@ def trials(
             ax.xaxis.set_major_formatter("{x:g}")
             ax.xaxis.set_minor_formatter(NullFormatter())
         ax.set(xlabel=name, ylabel="" if number % columns else "validation accuracy")
-        ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        ax.yaxis.set_major_formatter(PercentFormatter(1.0))
     fig.suptitle(title, x=0.01, ha="left", fontsize=12)
     return fig
