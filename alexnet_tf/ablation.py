@@ -16,7 +16,7 @@ Trained = Mapping[str, Sequence[Run]]
 
 
 GUESSING = 0.2  # of ten classes: a training below this has learned next to nothing
-UNSTEADY = 4  # times the usual spread over seeds: of three trainings like others, 60,000 times 3, once by luck
+UNSTEADY = 4  # times the usual spread over seeds: by luck alone one recipe in 60,000 has it, of three seeds
 
 
 @dataclass(frozen=True)
