@@ -128,13 +128,18 @@ def _checked(given: Mapping[str, str | int | None], environment: Mapping[str, st
     return Seat(int(index), int(total), address)
 
 
+def _silence(*outputs: int) -> None:
+    """Drop what is written to these of the process' own outputs from now on."""
+    with open(os.devnull, "w") as nowhere:  # noqa: PTH123
+        for number in outputs:
+            os.dup2(nowhere.fileno(), number)
+
+
 @contextlib.contextmanager
 def _unheard() -> Iterator[None]:
     """Drop what libraries write to the process' own outputs: greetings, and traces of their C++."""
     kept = os.dup(1), os.dup(2)
-    with open(os.devnull, "w") as nowhere:  # noqa: PTH123
-        for number in (1, 2):
-            os.dup2(nowhere.fileno(), number)
+    _silence(1, 2)
     try:
         yield
     finally:
@@ -175,6 +180,7 @@ def peers_watched() -> Iterator[None]:
         yield
     except (RuntimeError, ValueError) as error:
         if re.search("gloo|nccl|coordination service|UNAVAILABLE|DEADLINE_EXCEEDED", str(error), re.IGNORECASE):
+            _silence(2)  # C++ would tell the same in many lines; Python's own errors have another way out
             raise LostPeerError("The training stopped") from error
         raise
 
@@ -212,6 +218,7 @@ def _be_the_child(seat: Seat, work: Callable[[], int], line: socket.socket) -> N
     os.setpgid(0, 0)  # Ctrl-C reaches the parent, which hands it on, once
     threading.Thread(target=_end_with_parent, args=(line,), daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # while C++ waits for the others, Python hears nothing
+    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)  # apart from C++, which is silenced when a peer is lost
     status = 1
     try:
         join(seat)

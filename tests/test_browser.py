@@ -149,7 +149,11 @@ def lab(tmp_path):
         yield f"http://127.0.0.1:{found[1]}/lab"
     finally:
         server.terminate()
-        server.wait(30)
+        try:
+            server.wait(60)
+        except subprocess.TimeoutExpired:  # on a busy machine it waits long for a kernel that has only just begun
+            server.kill()
+            server.wait()
 
 
 IDLE = "#jp-main-statusbar >> text=/ipykernel.*Idle/"
