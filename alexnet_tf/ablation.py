@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from alexnet_tf import evaluation, growth, plan, recipes
+from alexnet_tf import costs, evaluation, growth, plan, recipes
 from alexnet_tf.evaluation import Interval
 from alexnet_tf.recipes import grid
 from alexnet_tf.runs import Run, locate
@@ -30,7 +31,7 @@ class Effect:
     p: float | None  # how likely so large a gain would be if all were equal, corrected; None: they were not compared
     parameters: int
     flop: float  # of one image in a training
-    minutes: float  # of the fastest training: others shared their machine
+    time: float | None  # of a training, in units of the base's: measured side by side; None: it was not
 
     @property
     def clear(self) -> bool:
@@ -54,63 +55,116 @@ def learned(runs: Sequence[Run]) -> bool:
     return min(evaluation.accuracy_of(run) for run in runs) >= GUESSING
 
 
+def _alike(trained: Trained) -> dict[str, Sequence[Run]]:
+    """The base, its variants and pairs, but those that did not learn or lie farther apart than is usual.
+
+    Of two trainings, who is far is luck. What is left tells by how much luck moves any of them.
+    """
+    names = [f"grid-{name}" for variants in grid.KNOBS.values() for name, _, _ in variants]
+    names += [grid.both(*pair) for pair in grid.INTERACTIONS]
+    found = {name: trained[name] for name in ("grid-base", *names) if name in trained and learned(trained[name])}
+    spreads = {name: np.std([evaluation.accuracy_of(run) for run in runs]) for name, runs in found.items()}
+    far = UNSTEADY * np.median([*spreads.values()]) if found else 0.0
+    return {name: runs for name, runs in found.items() if spreads[name] <= far or len(runs) < 3}
+
+
 def effects(trained: Trained) -> list[Effect]:
     """Every trained variant of the grid's knobs against the base, the largest gain first.
 
-    A variant of which a training did not learn, or whose trainings lie much farther apart than is usual, has no p: its
-    spread would be everybody's. If the base is such a one, nobody has.
+    Of all that are alike the luck is taken together: three trainings of one variant alone know little of theirs. The
+    others, and all if the base is not alike, have the interval of their own trainings, and no p.
     """
     if "grid-base" not in trained:
         return []
-    base, tried = trained["grid-base"], []
-    for knob, variants in grid.KNOBS.items():
-        tried += [(knob, name, trained[f"grid-{name}"]) for name, _, _ in variants if f"grid-{name}" in trained]
-    steady = _steady({"base": base, **{name: runs for _, name, runs in tried if learned(runs)}})
-    compared = [(name, runs) for _, name, runs in tried if {"base", name} <= steady]
-    corrected = evaluation.against_one([runs for _, runs in compared], base)
-    chances = dict(zip((name for name, _ in compared), corrected, strict=True))
-    found = [
-        Effect(knob, name, evaluation.paired_difference(runs, base), learned(runs), chances.get(name), *_cost(runs))
-        for knob, name, runs in tried
-    ]
+    base, alike = trained["grid-base"], _alike(trained)
+    alike = alike if "grid-base" in alike else {}
+    luck = evaluation.luck_of([*alike.values()])
+    tried = {
+        name: knob for knob, variants in grid.KNOBS.items() for name, _, _ in variants if f"grid-{name}" in trained
+    }
+    compared = [name for name in tried if f"grid-{name}" in alike]
+    corrected = evaluation.against_one([alike[f"grid-{name}"] for name in compared], base, luck)
+    chances = dict(zip(compared, corrected, strict=True))
+    found = []
+    for name, knob in tried.items():
+        runs = trained[f"grid-{name}"]
+        gain = evaluation.paired_difference(runs, base, luck if name in chances else None)
+        found.append(Effect(knob, name, gain, learned(runs), chances.get(name), *_cost(runs)))
     return sorted(found, key=lambda effect: -effect.gain.mean)
 
 
-def _steady(trained: Trained) -> set[str]:
-    """Those whose trainings lie no farther apart than is usual; of two, who is far is luck."""
-    spreads = {name: np.std([evaluation.accuracy_of(run) for run in runs]) for name, runs in trained.items()}
-    far = UNSTEADY * np.median([*spreads.values()])
-    return {name for name, spread in spreads.items() if spread <= far or len(trained[name]) < 3}
+def difference(trained: Trained, one: str, other: str) -> Interval:
+    """Accuracy of one recipe of the grid minus another's, with the luck of all where both are alike."""
+    alike = _alike(trained)
+    luck = evaluation.luck_of([*alike.values()]) if alike.keys() >= {one, other} else None
+    return evaluation.paired_difference(trained[one], trained[other], luck)
 
 
-def _cost(runs: Sequence[Run]) -> tuple[int, float, float]:
-    """Parameters, FLOP of one image in a training, and minutes of a training."""
+def _cost(runs: Sequence[Run]) -> tuple[int, float, float | None]:
+    """Parameters, FLOP of one image in a training, and the time of a training in units of the base's."""
     record = runs[0].record
     network = plan.count(recipes.get(record["name"]).at(record["budget"]), len(record["class_names"]))
-    return network.parameters, network.flop, min(run.record["provenance"]["minutes"] for run in runs)
+    return network.parameters, network.flop, costs.ratio(f"grid/{record['name']}")
 
 
 def table(found: Sequence[Effect], base: Sequence[Run]) -> str:
     """The variants, a row each: gain with interval, corrected p, and cost; then what the base itself reaches."""
-    told = f"{'points':>7}  {'95 % interval':<18}{'p':>7}{'parameters':>12}{'MFLOP':>7}{'minutes':>9}"
+    told = f"{'points':>7}  {'95 % interval':<18}{'p':>7}{'parameters':>12}{'MFLOP':>7}{'time':>7}"
     lines = [f"{'variant':<18}{'knob':<22}{told}"]
     for effect in found:
         p = "none" if effect.p is None else f"{effect.p:.3f}" if effect.p >= 0.0005 else "<0.001"
         between = f"[{100 * effect.gain.low:+.1f}, {100 * effect.gain.high:+.1f}]"
         lines.append(
             f"{effect.variant:<18}{effect.knob:<22}{100 * effect.gain.mean:>+7.1f}  {between:<18}{p:>7}"
-            f"{effect.parameters:>12,}{effect.flop / 1e6:>7.0f}{effect.minutes:>9.1f}"
+            f"{effect.parameters:>12,}{effect.flop / 1e6:>7.0f}{times(effect.time):>7}"
         )
-    parameters, flop, minutes = _cost(base)
+    parameters, flop, _ = _cost(base)
     told = f"{'base':<18}{evaluation.accuracy_interval(base)!s:<54}"
-    lines.append(f"{told}{parameters:>12,}{flop / 1e6:>7.0f}{minutes:>9.1f}")
+    lines.append(f"{told}{parameters:>12,}{flop / 1e6:>7.0f}{times(1):>7}")
     return "\n".join(lines)
 
 
-def interaction(trained: Trained, one: str, other: str) -> Interval:
-    """By how much two knobs together gain more than the sum of what each gains alone."""
-    both, alone, other_alone = (trained[f"grid-{name}"] for name in (f"{one}-{other}", one, other))
-    return evaluation.contrast([(both, 1.0), (alone, -1.0), (other_alone, -1.0), (trained["grid-base"], 1.0)])
+def times(of_base: float | None) -> str:
+    """A time in units of the base's, in words.
+
+    >>> times(1.234), times(None)
+    ('× 1.23', '–')
+    """
+    return "–" if of_base is None else f"× {of_base:.2f}"
+
+
+@dataclass(frozen=True)
+class Interaction:
+    """Two knobs turned at once."""
+
+    one: str
+    other: str
+    extra: Interval  # by how much more both gain together than the sum of what each gains alone
+    learned: bool  # every training of the four recipes did better than guessing
+    p: float | None  # how likely so large an extra would be if all added up, corrected; None: not compared
+
+    @property
+    def name(self) -> str:
+        """Both variants."""
+        return f"{self.one} and {self.other}"
+
+
+def interactions(trained: Trained) -> list[Interaction]:
+    """All pairs of which the four recipes are trained."""
+    alike = _alike(trained)
+    luck = evaluation.luck_of([*alike.values()])
+    found = []
+    for one, other in grid.INTERACTIONS:
+        names = [grid.both(one, other), f"grid-{one}", f"grid-{other}", "grid-base"]
+        if not trained.keys() >= set(names):
+            continue
+        terms = [(trained[name], sign) for name, sign in zip(names, (1.0, -1.0, -1.0, 1.0), strict=True)]
+        together = luck if alike.keys() >= set(names) else None
+        extra = evaluation.contrast(terms, together)
+        p = evaluation.chance(extra, together.freedom) if together else None
+        found.append(Interaction(one, other, extra, all(learned(runs) for runs, _ in terms), p))
+    corrected = iter(evaluation.holm([each.p for each in found if each.p is not None]))
+    return [each if each.p is None else dataclasses.replace(each, p=next(corrected)) for each in found]
 
 
 def size(run: Run, knob: str) -> int:
@@ -136,20 +190,27 @@ def gaps(trained: Trained, knob: str, variant: str) -> dict[int, Interval]:
     return {each: evaluation.paired_difference(ours[each], base[each]) for each in ours if each in base}
 
 
-def shift(trained: Trained, knob: str, variant: str) -> Interval | None:
-    """By how much more a variant gains at the largest size than at the smallest; None with fewer than two shared seeds.
+def drift(trained: Trained, knob: str, variant: str) -> Interval | None:
+    """By what factor a variant's errors change against the base's, each time the size doubles; 1 if never.
 
-    Not `evaluation.contrast`: a record tells by one fingerprint which images taught a network and which tested it.
+    The power of the size like which the ratio of errors goes, over the seeds that all have; None with fewer than two.
     """
     ours, base = ({size(runs[0], knob): runs for runs in _along(trained, knob, each)} for each in (variant, None))
     sizes = sorted(ours.keys() & base.keys())
     if len(sizes) < 2:
         return None
-    corners = [ours[sizes[-1]], base[sizes[-1]], ours[sizes[0]], base[sizes[0]]]
-    rates = [{run.record["seed"]: evaluation.accuracy_of(run) for run in runs} for runs in corners]
-    seeds = set.intersection(*map(set, rates))
-    changes = [np.dot([1, -1, -1, 1], [each[seed] for each in rates]) for seed in sorted(seeds)]
-    return evaluation.mean_interval(changes) if len(changes) > 1 else None
+    errors = [[_errors(found[each]) for each in sizes] for found in (ours, base)]
+    seeds = sorted(set.intersection(*(set(each) for side in errors for each in side)))
+    if len(seeds) < 2:
+        return None
+    mine, other = (np.array([[each[seed] for seed in seeds] for each in side]) for side in errors)
+    power = evaluation.mean_interval((growth.lines(sizes, mine)[1] - growth.lines(sizes, other)[1]).tolist())
+    return Interval(2**power.mean, 2**power.low, 2**power.high, power.n)
+
+
+def _errors(runs: Sequence[Run]) -> dict[int, float]:
+    """The error of each seed."""
+    return {run.record["seed"]: 1 - evaluation.accuracy_of(run) for run in runs}
 
 
 def promised(trained: Trained, knob: str) -> dict[int, Interval]:
@@ -159,3 +220,40 @@ def promised(trained: Trained, knob: str) -> dict[int, Interval]:
     right = np.array([np.mean([evaluation.correct(run) for run in runs], axis=0) for runs in found[:-1]])
     law = growth.power_law(sizes[:-1], right)
     return {each: law.accuracy(each) for each in sizes}
+
+
+def kept(trained: Trained, knob: str, variant: str | None = None) -> Interval | None:
+    """Accuracy at the largest size minus what a power law through the smaller ones promised, over seeds.
+
+    Both were tested on the same images, and a seed with its own line. None with fewer than two seeds.
+    """
+    found = _along(trained, knob, variant)
+    errors = [_errors(runs) for runs in found]
+    seeds = sorted(set.intersection(*map(set, errors))) if len(found) > 2 else []
+    if len(seeds) < 2:
+        return None
+    sizes, table = (
+        [size(runs[0], knob) for runs in found],
+        np.array([[each[seed] for seed in seeds] for each in errors]),
+    )
+    levels, slopes = growth.lines(sizes[:-1], table[:-1])
+    promise = np.exp(levels + slopes * np.log(sizes[-1]))
+    return evaluation.mean_interval((promise - table[-1]).tolist())
+
+
+def law(trained: Trained, knob: str, variant: str | None = None) -> str | None:
+    """How the error of the base or a variant falls along a size, and what that promises, in words; None: too few sizes.
+
+    The power is that of the line through all sizes; what was kept of a promise, that of all but the largest.
+    """
+    means = {each: found.mean for each, found in curve(trained, knob, variant).items()}
+    if len(means) < 3:
+        return None
+    level, power = growth.lines([*means], 1 - np.array([*means.values()]))
+    largest = max(means)
+    twice = 1 - np.exp(level + power * np.log(2 * largest))
+    told = (
+        f"error falls like the {knob} to the power of {power:.2f}, and would leave {twice:.1%} right at {2 * largest:,}"
+    )
+    missed = kept(trained, knob, variant)
+    return told + (f"; at {largest:,}, measured minus promised: {missed.points}" if missed else "")

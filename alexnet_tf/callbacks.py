@@ -16,17 +16,13 @@ from typing import Any
 import numpy as np
 
 from alexnet_tf import files
-from alexnet_tf.errors import LabError
+from alexnet_tf.errors import DivergedError, LabError
 from alexnet_tf.files import write_atomically
 from alexnet_tf.quiet import keras
 from alexnet_tf.recipe import Recipe
 from alexnet_tf.runs import Run
 
 ops = keras.ops
-
-
-class DivergedError(LabError):
-    """The loss is no number any more."""
 
 
 class StopOnNaN(keras.callbacks.Callback):

@@ -7,8 +7,13 @@ import json
 from alexnet_tf.runs import home
 
 
-def median(name: str) -> float | None:
+def median(name: str, file: str = "costs") -> float | None:
     """A cost by name, such as `memory/flowers-lrn` (MiB) or `step/flowers-lrn`; None if it was not measured yet."""
-    file = home() / "reports" / "bench" / "costs.json"
-    costs = json.loads(file.read_text()) if file.exists() else {}
-    return costs.get(name, {}).get("median")
+    measured = home() / "reports" / "bench" / f"{file}.json"
+    found = json.loads(measured.read_text()) if measured.exists() else {}
+    return found.get(name, {}).get("median")
+
+
+def ratio(name: str) -> float | None:
+    """How many times as long one thing took as another that took turns with it, such as `grid/grid-tanh`."""
+    return median(name, "ratios")

@@ -21,6 +21,10 @@ class UsageError(LabError):
     status = 2
 
 
+class DivergedError(LabError):
+    """A training's loss is no number any more."""
+
+
 def choose(kind: str, name: str, choices: Iterable[str]) -> str:
     """Return `name` if it is one of `choices`, else raise with the nearest one.
 

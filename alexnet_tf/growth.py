@@ -51,15 +51,20 @@ def power_law(images: Sequence[int], right: NDArray[np.bool_ | np.floating]) -> 
     wrong = 1.0 - right
     errors = np.array([wrong.mean(axis=1), *(wrong[:, draw].mean(axis=1) for draw in draws)])
     errors = np.maximum(errors, 0.5 / tested)  # half an image: a logarithm needs something
-    slopes, levels = np.polyfit(np.log(np.asarray(images, float)), np.log(errors).T, 1)
-    return PowerLaw(levels, slopes)
+    return PowerLaw(*lines(images, errors.T))
+
+
+def lines(sizes: Sequence[float], errors: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Levels and slopes of the straight lines through the logarithms of sizes and errors; `errors` has a row a size."""
+    known = np.maximum(errors, 1e-6)  # a logarithm needs something
+    slopes, levels = np.polyfit(np.log(np.asarray(sizes, float)), np.log(known), 1)
+    return levels, slopes
 
 
 def exponent(accuracies: Mapping[int, float]) -> float:
-    """The power of the size like which the error falls, as the straight line through the logarithms of both has it.
+    """The power of the size like which the error falls.
 
     >>> round(exponent({100: 1 - 0.4, 400: 1 - 0.2, 1600: 1 - 0.1}), 6)
     -0.5
     """
-    errors = np.maximum(1 - np.array([*accuracies.values()]), 1e-6)  # a logarithm needs something
-    return float(np.polyfit(np.log([*accuracies]), np.log(errors), 1)[0])
+    return float(lines([*accuracies], 1 - np.array([*accuracies.values()]))[1])

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from alexnet_tf import datasets, devices, provenance, recipes, runs
-from alexnet_tf.errors import LabError, UsageError
+from alexnet_tf.errors import DivergedError, LabError, UsageError
 from alexnet_tf.fitting import fit, make_loss, make_preprocess, streams
 from alexnet_tf.preprocess import Preprocess
 from alexnet_tf.quiet import keras
@@ -130,10 +130,17 @@ def validated(
 SEEDS = {"quick": 1, "laptop": 3, "paper": 3}  # trainings of a recipe, where nothing else is asked for
 
 
-def train_all(names: Sequence[str], budget: str = "quick", seeds: int = 1, fresh: bool = False) -> dict[str, list[Run]]:
+def train_all(
+    names: Sequence[str],
+    budget: str = "quick",
+    seeds: int = 1,
+    fresh: bool = False,
+    diverged: list[str] | None = None,
+) -> dict[str, list[Run]]:
     """Every recipe with every seed; says before each training how many remain and about how long they take.
 
-    All recipes are trained once before any is twice, but what a missing one starts from before it.
+    All recipes are trained once before any is twice, but what a missing one starts from before it. A training that
+    diverges ends all, unless there is a list for such recipes' names: then the others go on without them.
     """
     wanted = [(name, seed) for seed in range(seeds) for name in names]
     missing = [(name, seed) for name, seed in wanted if fresh or not runs.locate(name, budget, seed).finished]
@@ -154,8 +161,15 @@ def train_all(names: Sequence[str], budget: str = "quick", seeds: int = 1, fresh
     trained = {}
     for name, seed in dict.fromkeys([*(pair for pair in trunks if pair in missing), *wanted]):
         tell(name, seed)
-        trained[name, seed] = train(name, budget, seed, fresh=fresh)
-    return {name: [trained[name, seed] for seed in range(seeds)] for name in names}
+        try:
+            trained[name, seed] = train(name, budget, seed, fresh=fresh)
+        except DivergedError as error:
+            if diverged is None:
+                raise
+            _tell(str(error))
+            diverged.append(name)
+    whole = [name for name in names if name not in (diverged or ())]
+    return {name: [trained[name, seed] for seed in range(seeds)] for name in whole}
 
 
 def _is_good(run: Run) -> bool:

@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from alexnet_tf import ablation, evaluation, literature, plots, recipes
 from alexnet_tf.recipes import grid
@@ -46,7 +47,8 @@ def test_effects_are_paired_sorted_and_carry_their_cost(trained):
     assert f"{worst.parameters:,}" in lines[2]
     assert lines[3].startswith("base ")
     assert str(evaluation.accuracy_interval(runs["grid-base"])) in lines[3]
-    assert [line[-16:-9] for line in lines[1:]] == [f"{each.flop / 1e6:7.0f}" for each in (best, worst, best)]
+    assert [line[-14:-7] for line in lines[1:]] == [f"{each.flop / 1e6:7.0f}" for each in (best, worst, best)]
+    assert [line[-7:].strip() for line in lines[1:]] == [*map(ablation.times, (best.time, worst.time)), "× 1.00"]
     two = [dataclasses.replace(worst, p=0.0004), dataclasses.replace(worst, p=0.0006)]
     told = ablation.table(two, runs["grid-base"]).splitlines()
     assert "<0.001" in told[1]
@@ -63,6 +65,39 @@ def test_what_did_not_learn_spoils_no_others_p_and_no_scale(trained):
     assert " none " in ablation.table([worst], runs["grid-base"])
     scales = [plots.worth(found, "x").axes[0].get_xlim()[0] for found in (whole, [best, worst])]
     assert scales[0] < -0.1 < scales[1]
+    assert "at chance" in [text.get_text() for text in plots.worth([best, worst], "x").axes[0].texts]
+
+
+def test_what_lies_far_off_is_an_arrow_with_its_points(trained):
+    names = ["base", "gelu", "elu", "leaky", "tanh", "l1", "pca", "crop", "flip", "color", "mixup", "adam"]
+    runs = trained({f"grid-{name}": 0.7 + place / 500 for place, name in enumerate(names)} | {"grid-adam": 0.4})
+    found = ablation.effects(runs)
+    axes = plots.worth(found, "x").axes[0]
+    assert axes.get_xlim()[0] > -0.2
+    assert f"{100 * found[-1].gain.mean:+.0f}" in [text.get_text() for text in axes.texts]
+
+
+def test_all_tell_together_how_large_luck_is(trained):
+    """Three variants: two whose trainings happen to lie close to the base's, and one whose do not."""
+    runs = trained({f"grid-{name}": 0.7 for name in ("base", "gelu", "elu", "leaky")})
+    seeds = 0.01, 0.0, -0.01  # which all recipes have
+    for name, apart in {"base": 0.0, "gelu": 0.0005, "elu": 0.0005, "leaky": 0.004}.items():
+        for run, seed, own in zip(runs[f"grid-{name}"], seeds, (1, -2, 1), strict=True):
+            run.record["metrics"]["test_accuracy"] = 0.7 + seed + apart * own
+    luck = evaluation.luck_of([*runs.values()])
+    rates = np.array([[evaluation.accuracy_of(run) for run in group] for group in runs.values()])
+    left = rates - rates.mean(axis=0) - rates.mean(axis=1, keepdims=True) + rates.mean()
+    assert luck == evaluation.Luck(pytest.approx(np.sqrt((left**2).sum() / 6)), 6)
+    half = stats.t.ppf(0.975, 6) * luck.apart * np.sqrt(2 / 3)
+    assert [effect.gain.high - effect.gain.mean for effect in ablation.effects(runs)] == pytest.approx([half] * 3)
+    gain = ablation.difference(runs, "grid-elu", "grid-gelu")
+    assert gain.mean - gain.low == pytest.approx(half)
+
+
+def test_the_luck_of_two_recipes_is_that_of_their_pairs(trained):
+    runs = trained({"grid-base": 0.7, "grid-l1": 0.71})
+    one, other = ablation.effects(runs)[0].gain, evaluation.paired_difference(runs["grid-l1"], runs["grid-base"])
+    assert (one.low, one.high) == pytest.approx((other.low, other.high))
 
 
 def tell(group, middle, apart):
@@ -97,9 +132,27 @@ def test_an_unsteady_variant_is_drawn_whole(trained):
 def test_what_adds_up_does_not_interact(trained):
     rates = {"grid-base": 0.5, "grid-batch-after": 0.6, "grid-dropout-0": 0.55, "grid-batch-after-dropout-0": 0.65}
     runs = trained(rates)
-    assert ablation.interaction(runs, "batch-after", "dropout-0").mean == pytest.approx(0, abs=0.01)
+    (found,) = ablation.interactions(runs)
+    assert found.name == "batch-after and dropout-0"
+    assert found.extra.mean == pytest.approx(0, abs=0.01)
+    assert found.learned
+    luck = evaluation.luck_of([*runs.values()])
+    assert found.p == pytest.approx(2 * stats.t.sf(abs(found.extra.mean) / (2 * luck.apart / np.sqrt(3)), 6))
     worse = {**runs, "grid-batch-after-dropout-0": trained({"grid-gelu": 0.4})["grid-gelu"]}
-    assert ablation.interaction(worse, "batch-after", "dropout-0").mean == pytest.approx(-0.25, abs=0.02)
+    assert ablation.interactions(worse)[0].extra.mean == pytest.approx(-0.25, abs=0.02)
+    chance = {**runs, "grid-dropout-0": trained({"grid-elu": 0.1})["grid-elu"]}
+    assert [(each.learned, each.p) for each in ablation.interactions(chance)] == [(False, None)]
+
+
+def test_pairs_are_corrected_for_their_number_and_one_pair_is_a_variant_already(trained):
+    names = ["base", "dropout-0", "sgd-tuned", "dropout-0-sgd-tuned", "tanh-he", "glorot", "tanh"]
+    runs = trained({f"grid-{name}": 0.5 + place / 50 for place, name in enumerate(names)})
+    both = {each.name: each for each in ablation.interactions(runs)}
+    assert list(both) == ["dropout-0 and sgd-tuned", "tanh-he and glorot"]
+    luck = evaluation.luck_of([*runs.values()])
+    lone = [2 * stats.t.sf(abs(e.extra.mean) / luck.error((1, 1, 1, 1), 3), luck.freedom) for e in both.values()]
+    assert [each.p for each in both.values()] == pytest.approx(evaluation.holm(lone))
+    assert evaluation.holm(lone) != lone
 
 
 def test_curves_run_from_small_to_large_and_a_promise_has_not_seen_the_end(trained):
@@ -129,21 +182,53 @@ def test_gaps_compare_a_variant_with_the_base_of_its_own_size(trained):
     assert all(gap.mean == pytest.approx(-0.1, abs=0.02) for gap in gaps.values())
 
 
-def test_a_gain_that_shrinks_along_a_curve_has_shifted(trained):
-    ours, base = (grid.along("training images", variant) for variant in ("batch-after", None))
+def along(trained, ours, base):
+    """Trainings along the images of batch-after and the base, of such errors."""
     sizes = (500, 1250, 5000, 12_500, 50_000)
-    images = dict(zip((*ours, *base), 2 * sizes, strict=True))
-    shrinking = dict(zip(ours, (0.5, 0.55, 0.65, 0.7, 0.72), strict=True))
-    rates = shrinking | dict(zip(base, (0.4, 0.5, 0.6, 0.68, 0.71), strict=True))
-    runs = trained(rates, images)
-    shifted = ablation.shift(runs, "training images", "batch-after")
-    assert shifted.mean == pytest.approx(-0.09, abs=0.02)
-    assert shifted.n == 3
-    assert shifted.side < 0
-    fewer = {**runs, "grid-base": runs["grid-base"][:0:-1]}  # seeds 2 and 1
-    assert ablation.shift(fewer, "training images", "batch-after").n == 2
-    assert ablation.shift({name: group[:1] for name, group in runs.items()}, "training images", "batch-after") is None
-    assert ablation.shift({"grid-base": runs["grid-base"]}, "training images", "batch-after") is None
+    names = [grid.along("training images", variant) for variant in ("batch-after", None)]
+    images = {name: size for side in names for name, size in zip(side, sizes, strict=True)}
+    errors = {name: law(images[name]) for side, law in zip(names, (ours, base), strict=True) for name in side}
+    return trained({name: 1 - error for name, error in errors.items()}, images)
+
+
+def test_a_ratio_of_errors_that_grows_along_a_curve_has_drifted(trained):
+    def base(size):
+        return 4.0 * size**-0.3
+
+    steeper = along(trained, lambda size: 3.0 * size**-0.25, base)
+    drift = ablation.drift(steeper, "training images", "batch-after")
+    assert drift.mean == pytest.approx(2**0.05, abs=0.02)
+    assert drift.low > 1
+    assert drift.n == 3
+    fewer = {**steeper, "grid-base": steeper["grid-base"][:0:-1]}  # seeds 2 and 1
+    assert ablation.drift(fewer, "training images", "batch-after").n == 2
+    single = {name: group[:1] for name, group in steeper.items()}
+    assert ablation.drift(single, "training images", "batch-after") is None
+    assert ablation.drift({"grid-base": steeper["grid-base"]}, "training images", "batch-after") is None
+
+
+def test_a_ratio_of_errors_that_stays_has_not_though_in_points_a_gain_shrinks(trained):
+    runs = along(trained, lambda size: 3.6 * size**-0.3, lambda size: 4.0 * size**-0.3)
+    gaps = ablation.gaps(runs, "training images", "batch-after")
+    assert gaps[50_000].mean < 0.5 * gaps[500].mean
+    assert ablation.drift(runs, "training images", "batch-after").mean == pytest.approx(1, abs=0.01)
+
+
+def test_what_a_line_promised_is_compared_seed_by_seed(trained):
+    straight = along(trained, lambda size: 4.0 * size**-0.3, lambda size: 4.0 * size**-0.3)
+    missed = ablation.kept(straight, "training images")
+    assert missed.mean == pytest.approx(0, abs=0.01)
+    told = ablation.law(straight, "training images")
+    assert "to the power of -0.3" in told
+    assert f"at 50,000, measured minus promised: {missed.points}" in told
+    twice = float(told.partition("leave ")[2].partition("%")[0]) / 100
+    assert twice == pytest.approx(1 - 4.0 * 100_000**-0.3, abs=0.01)
+    bent = {**straight, "grid-base": trained({"grid-gelu": 0.7})["grid-gelu"]}
+    assert ablation.kept(bent, "training images").mean == pytest.approx(0.7 - (1 - 4.0 * 50_000**-0.3), abs=0.02)
+    single = {name: group[:1] for name, group in straight.items()}
+    assert ablation.kept(single, "training images") is None
+    assert "measured minus" not in ablation.law(single, "training images")
+    assert ablation.law({"grid-base": straight["grid-base"]}, "training images") is None
 
 
 def test_what_is_not_trained_yet_is_left_out(trained, monkeypatch, tmp_path):

@@ -11,6 +11,7 @@ from alexnet_tf import bench, models, plan, recipes
 from alexnet_tf.bench import fits, peers, steps
 from alexnet_tf.errors import LabError
 from alexnet_tf.quiet import keras
+from alexnet_tf.recipes import grid
 
 SECONDS = {"keras-float32": 2.0, "keras-bfloat16": 1.0, "pytorch-float32": 5.0, "pytorch-bfloat16": 1.5}
 
@@ -47,6 +48,21 @@ def test_frameworks_are_compared_at_a_large_batch_and_the_source_at_its_own(aske
     assert ratios["share/int305-adam/bfloat16"] == pytest.approx(flop / 1.0 / (2e9 / 0.005), rel=1e-5)
     assert results["costs"]["step/int305-adam/batch-10/as-written"]["median"] == 4e6
     assert results["versions"] == {"torch": "2.9.0"}
+
+
+def test_a_variant_takes_turns_with_the_base(monkeypatch):
+    asked = []
+
+    def turns(workers, rounds):
+        asked.append(workers)
+        return {side: np.full(rounds, 3.0 if side == "grid-muon" else 1.5) for side in workers}
+
+    monkeypatch.setattr(steps, "server", lambda kind, name, **options: (kind, name))
+    monkeypatch.setattr(steps, "by_workers", turns)
+    found = steps.knobs(rounds=2)["ratios"]
+    assert len(found) == len(asked) == sum(map(len, grid.KNOBS.values()))
+    assert found["grid/grid-muon"]["median"] == 2.0
+    assert asked[0] == {name: ("piped", name) for name in ("grid-leaky", "grid-base")}
 
 
 def test_the_peer_is_told_what_the_recipe_says(asked):

@@ -158,6 +158,22 @@ def test_all_against_one_pool_their_spread_and_tell_what_one_pair_alone_can_not(
     assert evaluation.against_one([], base) == []
 
 
+def test_dunnett_is_scipys():
+    rng = np.random.default_rng(1)
+    groups = [rng.normal(place, 1, 3) for place in (0, 0, 2, 3)]
+    apart = np.sqrt(np.mean([group.var(ddof=1) for group in groups]))
+    distances = [(group.mean() - groups[0].mean()) / (apart * np.sqrt(2 / 3)) for group in groups[1:]]
+    found = stats.dunnett(*groups[1:], control=groups[0], random_state=np.random.default_rng(0))
+    assert evaluation.dunnett(distances, 8) == pytest.approx(found.pvalue, abs=0.002)
+
+
+def test_luck_needs_two_recipes_and_two_seeds(make_run):
+    one, other = ([make_run(name, [True, False], seed=seed) for seed in range(2)] for name in ("grid-l1", "grid-elu"))
+    assert evaluation.luck_of([one]) is evaluation.luck_of([one[:1], other]) is evaluation.luck_of([]) is None
+    assert evaluation.luck_of([one, other]) == evaluation.Luck(0.0, 1)
+    assert evaluation.against_one([one], other) == [1.0]
+
+
 def test_how_many_seeds_would_decide():
     """A spread of 0.0161 between seeds, by Student's t: the half-width must fall below the goal."""
     wide = evaluation.Interval(0.01, -0.03, 0.05, 3)  # goal: leave zero, 0.01

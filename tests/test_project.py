@@ -59,7 +59,7 @@ ALLOWED = {
     "search": {"evaluation", "plots", "provenance", "recipe", "recipes", "runs", "training"},
     "growth": {"evaluation"},
     "finetune": {"datasets", "evaluation", "growth", "models", "plots", "predict", "recipes", "runs", "training"},
-    "ablation": {"evaluation", "growth", "plan", "recipes", "runs"},
+    "ablation": {"costs", "evaluation", "growth", "plan", "recipes", "runs"},
     "plots": {"ablation", "evaluation", "trust", "verdicts"},
     "predict": {"folders", "layers", "preprocess", "recipes", "runs", "splits"},
     "released": {"datasets", "evaluation", "export", "predict", "recipes", "runs"},

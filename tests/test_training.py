@@ -8,7 +8,6 @@ import pytest
 from conftest import TINY, train_tiny
 
 from alexnet_tf import (
-    callbacks,
     claims,
     datasets,
     evaluation,
@@ -22,7 +21,7 @@ from alexnet_tf import (
     runs,
     training,
 )
-from alexnet_tf.errors import LabError, UsageError
+from alexnet_tf.errors import DivergedError, LabError, UsageError
 from alexnet_tf.recipe import BUDGETS
 from alexnet_tf.splits import Split, read_image
 
@@ -56,7 +55,7 @@ def test_a_finished_run_is_not_trained_again(finished, monkeypatch):
 
 def test_a_loss_that_is_no_number_stops_with_the_step(tmp_path):
     changes = {"train_images": 48, "batch_size": 16, "learning_rate": 1e6, "optimizer": "sgd"}
-    with pytest.raises(callbacks.DivergedError, match=r"loss became (nan|inf) at step \d+ of epoch 1.*learning_rate"):
+    with pytest.raises(DivergedError, match=r"loss became (nan|inf) at step \d+ of epoch 1.*learning_rate"):
         training.train("cifar10-simple", "quick", 0, changes, store=tmp_path)
     (run,) = runs.listing(tmp_path)
     assert run.state.exists()
@@ -151,6 +150,23 @@ def test_all_are_trained_once_and_what_remains_is_told(tmp_path, monkeypatch, ca
     told = capsys.readouterr().err.splitlines()
     assert [line[:18] for line in told] == ["3 of 4 runs to tra", "2 of 4 runs to tra", "1 of 4 runs to tra"]
     assert told[-1].endswith("next: paper-tanh, seed 1")
+
+
+def test_what_diverges_ends_all_or_is_left_out_and_named(monkeypatch, tmp_path, capsys):
+    def pretend(name, budget, seed, fresh):
+        if (name, seed) == ("paper-relu", 1):
+            raise DivergedError("no number")
+        return runs.locate(name, budget, seed, store=tmp_path)
+
+    monkeypatch.setattr(training, "train", pretend)
+    names = ["paper-relu", "paper-tanh"]
+    with pytest.raises(DivergedError):
+        training.train_all(names, seeds=2)
+    diverged = []
+    found = training.train_all(names, seeds=2, diverged=diverged)
+    assert (list(found), diverged) == (["paper-tanh"], ["paper-relu"])
+    assert [run.path.name for run in found["paper-tanh"]] == ["seed-0", "seed-1"]
+    assert "no number" in capsys.readouterr().err
 
 
 @pytest.fixture

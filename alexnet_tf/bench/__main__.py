@@ -59,6 +59,7 @@ PARTS: dict[str, Callable[..., dict[str, Any]]] = {
     "backends": backends,
     "decode": inputs.decoding,
     "steps": steps.steps,
+    "knobs": steps.knobs,
     "memory": memory.memory,
     "races": races.races,
     "accelerator": accelerator.accelerator,

@@ -234,6 +234,17 @@ def streams(found: Found) -> Iterator[str]:
         yield from table(["cost", "µs an image", "quartiles", "n"], [[f"`{n}`", *spread(c)] for n, c in costs.items()])
 
 
+def knobs(found: Found) -> Iterator[str]:
+    """What turning a knob of the grid costs."""
+    yield from ("", "## The grid's knobs")
+    if not (entries := found.under("ratios", "grid/")):
+        yield from missing("knobs")
+        return
+    yield from ("", "How long a training takes, its stream included, in units of the base's, which took turns with it:")
+    ordered = sorted(entries.items(), key=lambda item: -item[1]["median"])
+    yield from table(["recipe", "ratio", "quartiles", "n"], [[f"`{n[5:]}`", *spread(e)] for n, e in ordered])
+
+
 def predictions(found: Found) -> Iterator[str]:
     """Images a second."""
     yield from ("", "## Evaluation and prediction")
@@ -323,7 +334,7 @@ def markdown(folder: Path) -> str:
     """The whole page."""
     found = read(folder)
     lines = [HEAD.rstrip(), *targets(found)]
-    for section in (training, layers, kernels, streams, predictions, growth, races, accelerator, startup):
+    for section in (training, layers, kernels, streams, knobs, predictions, growth, races, accelerator, startup):
         lines += section(found)
     if found.under("ratios", "epoch/", "decode/"):
         lines += ["", "## Backends and decoders", *_ratios(found, "epoch/", "decode/")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from alexnet_tf.bench import ROUNDS, TURN, Worker, by_workers, server, summary
 from alexnet_tf.bench.peers import NETS
 from alexnet_tf.recipe import Recipe
 from alexnet_tf.recipes import RECIPES, get
+from alexnet_tf.recipes.grid import BASE, KNOBS
 
 TRAINED = ("cifar10-bn64", "int305-adam", "flowers-lrn")
 # Images a step when frameworks are compared, besides those of the recipe itself.
@@ -28,6 +30,21 @@ def steps(rounds: int = ROUNDS, recipes: Sequence[str] | None = None) -> dict[st
     """Core-microseconds an image of a step of each recipe at its paper settings: a process each."""
     found = {name: by_workers({name: server("core-seconds", name)}, rounds)[name] for name in recipes or RECIPES}
     return {"costs": {f"step/{name}": summary(seconds * 1e6) for name, seconds in found.items()}}
+
+
+def knobs(rounds: int = ROUNDS, recipes: Sequence[str] | None = None, turn: float = TURN) -> dict[str, Any]:
+    """How long a training of each variant of the grid takes in units of its base's, which takes turns with it.
+
+    Both as a whole, with their own streams, at their paper settings.
+    """
+    variants = [f"grid-{name}" for group in KNOBS.values() for name, _, _ in group]
+    ratios = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name in recipes or variants:
+            sides = dict.fromkeys((name, BASE.name))
+            seconds = by_workers({side: server("piped", side, folder=folder, turn=turn) for side in sides}, rounds)
+            ratios[f"grid/{name}"] = summary(seconds[name] / seconds[BASE.name])
+    return {"ratios": ratios}
 
 
 def peer(recipe: Recipe, precision: str, turn: float) -> Worker:

@@ -10,29 +10,38 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from alexnet_tf.ablation import times
 from alexnet_tf.plots.style import BLUE, GREY, RED, figure, styled
 
 if TYPE_CHECKING:
     from alexnet_tf.ablation import Effect
 
 
-def _ends(found: Sequence[Effect], others: Iterable[float] = ()) -> list[float]:
-    """What a scale should show: the intervals' ends, but of variants that did not learn."""
+TOLD = 0.9  # the share of the intervals' ends that a scale shows; what lies farther is told beside an arrow
+
+
+def _reach(found: Sequence[Effect], others: Iterable[float] = ()) -> float:
+    """How far from zero a scale should go: a few that lie far off, or did not learn, must not flatten all others."""
     shown = [effect for effect in found if effect.learned] or found
-    return [*(end for effect in shown for end in (effect.gain.low, effect.gain.high)), *others, 0.0]
+    ends = [abs(end) for effect in shown for end in (effect.gain.low, effect.gain.high)]
+    return 1.15 * max(float(np.quantile(ends, TOLD)), *map(abs, others), 0.01)
 
 
-def _rows(ax: Axes, found: Sequence[Effect], names: Sequence[str], low: float, high: float) -> None:
+def _rows(ax: Axes, found: Sequence[Effect], names: Sequence[str], reach: float) -> None:
     """A row a variant, from above: its gain with interval; grey where the interval contains zero.
 
-    What lies farther down than the scale is an arrow at its edge.
+    What lies beyond the scale is an arrow at its edge, with the points; so is what did not learn, without.
     """
     ax.axvline(0, color=GREY, linewidth=1)
-    ax.set_xlim(low, high)
+    ax.set_xlim(-reach, reach)
     for place, effect in zip(range(len(found))[::-1], found, strict=True):
         color = BLUE if effect.clear else "#999999"
-        if effect.gain.mean < low:
-            ax.plot(low, place, "<", color=color, markersize=8, clip_on=False)
+        if not effect.learned or abs(effect.gain.mean) > reach:
+            side = 1 if effect.gain.mean > 0 else -1
+            ax.plot(side * reach, place, "<>"[side > 0], color=color, markersize=8, clip_on=False)
+            told = f"{100 * effect.gain.mean:+.0f}" if effect.learned else "at chance"
+            end = "right" if side > 0 else "left"
+            ax.text(0.9 * side * reach, place, told, va="center", ha=end, fontsize=8, color=color)
             continue
         ax.plot([effect.gain.low, effect.gain.high], [place, place], color=color, linewidth=2, solid_capstyle="butt")
         ax.plot(effect.gain.mean, place, "o", color=color, markersize=5)
@@ -48,11 +57,11 @@ def knobs(found: Sequence[Effect], title: str, columns: int = 3) -> Figure:
     columns = min(columns, len(names))
     rows = -(-len(names) // columns)
     fig, axes = figure(4.2 * columns, 0.6 + 1.75 * rows, columns, rows)
-    reach = 1.08 * max(map(abs, _ends(found)))
+    reach = _reach(found)
     places = list(np.ravel(axes))
     for ax, name in zip(places, names, strict=False):
         of_knob = [effect for effect in found if effect.knob == name]
-        _rows(ax, of_knob, [effect.variant for effect in of_knob], -reach, reach)
+        _rows(ax, of_knob, [effect.variant for effect in of_knob], reach)
         ax.set_title(name, fontsize=10)
         ax.tick_params(labelsize=8)
     for ax in places[len(names) :]:
@@ -66,19 +75,18 @@ def worth(found: Sequence[Effect], title: str, published: Mapping[str, float] | 
     """All variants in one order, with what each costs beside what it gains; red what was published of it."""
     fig, ax = figure(11, 1.4 + 0.24 * len(found))
     known = published or {}
-    ends = _ends(found, (known[effect.variant] for effect in found if effect.variant in known))
-    edge = 0.05 * (max(ends) - min(ends))
-    _rows(ax, found, [f"{effect.knob}: {effect.variant}" for effect in found], min(ends) - edge, max(ends) + edge)
+    reach = _reach(found, (known[effect.variant] for effect in found if effect.variant in known))
+    _rows(ax, found, [f"{effect.knob}: {effect.variant}" for effect in found], reach)
     for place, effect in zip(range(len(found))[::-1], found, strict=True):
         if effect.variant in known:
             ax.plot(known[effect.variant], place, marker="|", color=RED, markersize=9, markeredgewidth=2)
     ax.tick_params(axis="y", labelsize=8)
     ax.set(xlabel="test accuracy against the base, with its 95 % interval", title=title)
-    columns = {"parameters": "{0.parameters:,}", "MFLOP": "{1:.0f}", "minutes": "{0.minutes:.1f}"}
+    columns = {"parameters": "{0.parameters:,}", "MFLOP": "{1:.0f}", "time": "{2}"}
     for number, (name, form) in enumerate(columns.items()):
         x = 1.13 + 0.15 * number
         ax.text(x, 1.0, name, transform=ax.transAxes, ha="right", va="bottom", fontsize=8, color=GREY)
         for place, effect in zip(range(len(found))[::-1], found, strict=True):
-            told = form.format(effect, effect.flop / 1e6)
+            told = form.format(effect, effect.flop / 1e6, times(effect.time))
             ax.text(x, place, told, transform=ax.get_yaxis_transform(), ha="right", va="center", fontsize=8)
     return fig

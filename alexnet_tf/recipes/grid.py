@@ -32,7 +32,7 @@ BASE = Recipe(
     learning_rate=0.02,
     momentum=0.9,
     l2=5e-4,
-    steps=(16, 0.1),
+    steps=(30, 0.1),
     # A whole-pixel shift by up to 2 of 32 pixels, of which the middle 28 remain: any window, as in 2012.
     augment={"crop": 2, "flip": 0.5},
     options={
@@ -203,13 +203,20 @@ INTERACTIONS: tuple[tuple[str, str], ...] = (
     ("dropout-0", "sgd-tuned"),
     ("tanh", "sgd-tuned"),
     ("elu", "sgd-tuned"),
+    ("tanh-he", "glorot"),
 )
+TOGETHER = {("tanh-he", "glorot"): "tanh"}  # both at once are a variant already
 
 VARIANTS = {variant[0]: variant for group in (KNOBS, GROWTH) for variants in group.values() for variant in variants}
 PAIRS = (
-    *INTERACTIONS,
+    *(pair for pair in INTERACTIONS if pair not in TOGETHER),
     *((one, name) for knob, others in ALONG.items() for one in others for name, _, _ in GROWTH[knob]),
 )
+
+
+def both(one: str, other: str) -> str:
+    """The recipe that has two variants at once."""
+    return f"grid-{TOGETHER.get((one, other), f'{one}-{other}')}"
 
 
 def along(knob: str, variant: str | None = None) -> list[str]:
