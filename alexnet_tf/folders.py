@@ -16,20 +16,39 @@ IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tif
 CHECKED = 20_000  # a folder of more images is not opened file by file before a training
 
 
-def own_folder(base: Path, share: float = HELD_OUT, skip_damaged: bool = False) -> Splits:
-    """A folder with ``train`` and ``val`` (or ``test``) inside, or with class folders, of which a share is held out."""
-    parts = [base / name for name in ("val", "test") if (base / name).is_dir()]
-    if not (base / "train").is_dir() or not parts:
-        split, names, skipped = folder(base, skip_damaged)
-        if len(split) * share < len(names):
-            raise LabError(f"{base} has {len(split)} images of {len(names)} classes: too few to hold some out as test.")
-        train, test = split_off(split, share)
-        return Splits(train, None, test, names, skipped)
+TESTS = ("test", "val", "valid", "validation")  # what a folder of test images beside ``train`` may be called
+FEW = 60  # so many test images are held out at least, but never more than a third
+
+
+def own_folder(base: Path, share: float | None = None, skip_damaged: bool = False) -> Splits:
+    """A folder with ``train`` and one of `TESTS` inside, or with class folders, of which a share is held out.
+
+    Of few images more than a tenth is held out, unless a share is given.
+    """
+    inside = {entry.name for entry in base.iterdir() if entry.is_dir()} if base.is_dir() else set()
+    tests = [name for name in TESTS if name in inside]
+    if "train" not in inside or not (tests or inside == {"train"}):
+        return _held_out(base, share, skip_damaged)
+    if not tests:
+        return _held_out(base / "train", share, skip_damaged)
     train, names, skipped = folder(base / "train", skip_damaged)
-    test, test_names, more = folder(parts[0], skip_damaged)
+    test, test_names, more = folder(base / tests[0], skip_damaged)
     if names != test_names:
-        raise LabError(f"{base}/train has the classes {names} and {parts[0]} has {test_names}: make them equal.")
+        raise LabError(f"{base}/train has the classes {names} and {base / tests[0]} has {test_names}: make them equal.")
+    if unused := tests[1:]:
+        print(f"The test images are those in {base / tests[0]}; {', '.join(unused)} is left out.", file=sys.stderr)
     return Splits(train, None, test, names, skipped + more)
+
+
+def _held_out(base: Path, share: float | None, skip_damaged: bool) -> Splits:
+    """Class folders, a share of which is the test: of each class at least one."""
+    split, names, skipped = folder(base, skip_damaged)
+    counts = np.bincount(split.labels)
+    if single := [name for name, count in zip(names, counts, strict=True) if count < 2]:
+        told = ", ".join(single[:5])
+        raise LabError(f"In {base} one image alone shows {told}: to learn a class and to be tested on it takes two.")
+    rest, test = split_off(split, share or max(HELD_OUT, min(1 / 3, FEW / len(split))), least=1)
+    return Splits(rest, None, test, names, skipped)
 
 
 def folder(path: Path | str, skip_damaged: bool = False) -> tuple[Split, tuple[str, ...], tuple[str, ...]]:

@@ -171,23 +171,24 @@ def some_pixels(split: Split) -> NDArray[np.uint8]:
     return np.concatenate([thinned(split.image(place).reshape(-1, 3)) for place in places])
 
 
-def stratified(labels: NDArray[np.int64], count: int, seed: int = 0) -> NDArray[np.int64]:
-    """Places of `count` examples with the classes in proportion, fixed by the seed alone."""
+def stratified(labels: NDArray[np.int64], count: int, seed: int = 0, least: int = 0) -> NDArray[np.int64]:
+    """Places of `count` examples with the classes in proportion, but at least so many of each; fixed by the seed."""
     rng = np.random.default_rng(seed)
     rank = np.empty(len(labels))
     for label in np.unique(labels):
         members = rng.permutation(np.flatnonzero(labels == label))
         rank[members] = (np.arange(len(members)) + 0.5) / len(members)
-    return np.sort(np.argsort(rank, kind="stable")[:count])
+        rank[members[:least]] = 0
+    return np.sort(np.argsort(rank, kind="stable")[: max(count, (rank == 0).sum())])
 
 
-def split_off(split: Split, share: float, copies: int = 1) -> tuple[Split, Split]:
-    """A split without, and with only, a fixed stratified share of its examples.
+def split_off(split: Split, share: float, copies: int = 1, least: int = 0) -> tuple[Split, Split]:
+    """A split without, and with only, a fixed stratified share of its examples, at least so many of each class.
 
     Where each example stands there in several copies, block after block, all of one go the same way.
     """
     count = len(split) // copies
-    held = stratified(split.labels[:count], round(share * count))
+    held = stratified(split.labels[:count], round(share * count), least=least)
     held = np.concatenate([held + block * count for block in range(copies)])
     return split.take(np.setdiff1d(np.arange(len(split)), held)), split.take(held)
 

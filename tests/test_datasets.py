@@ -158,6 +158,36 @@ def test_damaged_files_are_named_and_counted_and_skipped_only_when_asked(tmp_pat
         folder(base, skip_damaged=True)
 
 
+@pytest.mark.parametrize("name", ["test", "val", "valid", "validation"])
+def test_a_folder_of_test_images_has_many_names(tmp_path, name):
+    for part, count in ("train", 4), (name, 2):
+        make_folder(tmp_path / part, count=count)
+    splits = datasets.load(str(tmp_path))
+    assert (len(splits.train), len(splits.test)) == (8, 4)
+
+
+def test_train_alone_is_split_and_of_two_test_folders_one_is_left_out_and_named(tmp_path, capsys):
+    make_folder(tmp_path / "one" / "train", count=9)
+    assert len(datasets.load(str(tmp_path / "one")).test) == 6
+    for part, count in {"train": 4, "val": 2, "test": 3}.items():
+        make_folder(tmp_path / "three" / part, count=count)
+    assert len(datasets.load(str(tmp_path / "three")).test) == 6
+    assert "val is left out" in capsys.readouterr().err
+    make_folder(tmp_path / "vehicles", classes=("train", "ship"), count=9)
+    assert datasets.load(str(tmp_path / "vehicles")).class_names == ("ship", "train")
+
+
+def test_every_class_of_a_folder_is_tested_and_learned(tmp_path):
+    make_folder(tmp_path, classes=("common",), count=190)
+    make_folder(tmp_path, classes=("rare",), count=2)
+    splits = datasets.load(str(tmp_path))
+    assert [np.bincount(part.labels, minlength=2).min() for part in (splits.train, splits.test)] == [1, 1]
+    (tmp_path / "rare" / "0.png").unlink()
+    datasets._whole.cache_clear()
+    with pytest.raises(LabError, match="one image alone shows rare"):
+        datasets.load(str(tmp_path))
+
+
 def test_skipping_is_for_folders(tmp_path):
     with pytest.raises(UsageError, match="--skip-damaged is for a folder of your own"):
         datasets.load("paintbox", skip_damaged=True)
@@ -166,14 +196,14 @@ def test_skipping_is_for_folders(tmp_path):
 def test_a_folder_of_ones_own_is_a_dataset(tmp_path):
     flat = make_folder(tmp_path / "flat", count=30)
     splits = datasets.load(str(flat), "honest")
-    assert (len(splits.train), len(splits.val), len(splits.test)) == (49, 5, 6)
-    assert set(np.bincount(splits.test.labels)) == {3}
+    assert (len(splits.train), len(splits.val), len(splits.test)) == (36, 4, 20)  # a third, of so few
+    assert set(np.bincount(splits.test.labels)) == {10}
+    assert len(datasets.load(str(make_folder(tmp_path / "more", count=150))).test) == 60
+    assert len(datasets.load(str(make_folder(tmp_path / "many", count=350))).test) == 70  # a tenth
     make_folder(tmp_path / "split" / "train", count=4)
     make_folder(tmp_path / "split" / "test", count=2)
     splits = datasets.load(str(tmp_path / "split"))
     assert (len(splits.train), len(splits.test)) == (8, 4)
-    with pytest.raises(LabError, match="6 images of 2 classes: too few"):
-        datasets.load(str(make_folder(tmp_path / "tiny")))
     (tmp_path / "split" / "test" / "dog").rename(tmp_path / "split" / "test" / "cow")
     datasets._whole.cache_clear()
     with pytest.raises(LabError, match=r"has the classes .*make them equal"):

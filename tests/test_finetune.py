@@ -47,7 +47,7 @@ def test_only_the_last_layer_learns_first_and_then_all(tuned, finished):
         for one, other in zip(head.get_weights(), whole.get_weights(), strict=True)
     )
     assert last[1].units == 3
-    assert [run.record["images"]["train"] for run in tuned.head] == [20, 40, 81]
+    assert [run.record["images"]["train"] for run in tuned.head] == [15, 30, 60]
     assert tuned.whole.record["provenance"]["started_from"]["layers"][-1] == last[1].name
 
 
@@ -78,10 +78,30 @@ def test_the_model_answers_with_the_folders_names_and_the_page_says_how_well(tun
     assert {entry["class"] for entry in row["top"]} == {"a", "b", "c"}
     page = (tuned.folder / "report.md").read_text()
     assert str(evaluation.accuracy_interval([tuned.whole])) in page
-    assert "81 photographs to learn from" in page
+    assert "60 photographs to learn from" in page
     for picture in "curves.png", "confusion.png", "growth.png":
         assert f"({picture})" in page
         assert (tuned.folder / picture).stat().st_size > 5000
+
+
+@pytest.mark.slow
+def test_a_curve_tells_of_images_and_not_of_steps(tuned):
+    recipes = [run.record["recipe"] for run in tuned.head]
+    steps = [
+        recipe["passes"]["value"] * -(-run.record["images"]["train"] // finetune.BATCH)
+        for recipe, run in zip(recipes, tuned.head, strict=True)
+    ]
+    assert steps == [finetune.HEAD_STEPS // finetune.HEAD["epochs"]] * 3
+
+
+@pytest.mark.slow
+def test_of_few_test_photographs_nothing_is_concluded(tuned, monkeypatch):
+    monkeypatch.setattr(finetune, "FEW", 31)
+    finetune._report(tuned, "photos", "a network", np.repeat([0, 1, 2], [14, 12, 4]))
+    page = (tuned.folder / "report.md").read_text()
+    assert finetune.TOO_FEW in page
+    assert "can't tell them apart" in page
+    assert "Hardly tested, on fewer than five photographs: c." in page
 
 
 @pytest.mark.slow
@@ -89,7 +109,9 @@ def test_it_goes_on_where_it_was(tuned, photographs, finished, capsys):
     before = tuned.whole.weights.stat().st_mtime_ns
     again = finetune.finetune(str(photographs), str(finished.path), tuned.folder, changes=TINY)
     assert again.whole.weights.stat().st_mtime_ns == before
-    assert "epoch" not in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "epoch" not in told
+    assert "3 of 4: the last layer, on 60 photographs" in told
 
 
 def test_what_other_photographs_taught_is_not_gone_on_with(photographs, finished, tmp_path, monkeypatch):
@@ -114,7 +136,8 @@ def test_too_few_photographs_and_a_network_of_unknown_origin_are_told(photograph
         for place, file in enumerate(sorted((photographs / kind).glob("*.png"))[:3]):
             shutil.copy(file, tmp_path / "few" / part / kind / f"{place}.png")
     assert main(["finetune", str(tmp_path / "few")]) == 1
-    assert "few has 6 photographs to train on" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "few has 6 photographs to train on, and a quarter of them would not show b" in told
     (tmp_path / "model.keras").touch()
     with pytest.raises(LabError, match="Nothing says how"):
         finetune.started_from(str(tmp_path / "model.keras"))

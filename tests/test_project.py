@@ -58,7 +58,9 @@ ALLOWED = {
     "verdicts": {"claims", "evaluation", "recipe", "recipes", "runs"},
     "search": {"evaluation", "plots", "provenance", "recipe", "recipes", "runs", "training"},
     "growth": {"evaluation"},
-    "finetune": {"datasets", "evaluation", "growth", "models", "plots", "predict", "recipes", "runs", "training"},
+    "finetune": {
+        *("datasets", "evaluation", "growth", "models", "plots", "predict", "recipes", "runs", "splits", "training"),
+    },
     "ablation": {"costs", "evaluation", "growth", "plan", "recipes", "runs"},
     "plots": {"ablation", "evaluation", "trust", "verdicts"},
     "predict": {"folders", "layers", "preprocess", "recipes", "runs", "splits"},
