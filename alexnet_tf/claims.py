@@ -167,7 +167,7 @@ CLAIMS = (
         "cifar10-bn64-tf24", 0.6150,
     ),
     *(_few(trunk, percent) for trunk in ("turned", "rebuilt") for percent in (1, 100)),
-    *(_few(trunk, 1, "scratch-short") for trunk in ("turned", "rebuilt")),
+    *(_few(trunk, percent, "scratch-short") for trunk in ("turned", "rebuilt") for percent in (1, 100)),
     _lab("lab-base", "29", "the standard architecture", 0.70),
     _lab("lab-4conv", "57", "four convolutions", 0.73),
     _lab("lab-3conv", "65", "three convolutions", 0.67),

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from alexnet_tf.runs import Run
 
 LEVEL = 0.95  # of every interval
+FEW_TESTED = 1000
 
 
 @dataclass(frozen=True)
@@ -235,7 +236,8 @@ def contrast(terms: Sequence[tuple[Sequence[Run], float]], luck: Luck | None = N
     """A weighted sum of recipes' accuracies, paired over their shared seeds; with one seed, over test images.
 
     ``[(a, 1), (b, -1)]`` is a difference; four terms of ± 1 are an interaction. With `luck`, which more trainings than
-    these have told, an interval over seeds is that luck's.
+    these have told, an interval over seeds is that luck's. Few test images are luck, too, the same for all seeds: below
+    `FEW_TESTED` theirs is added.
     """
     by_seed = [({run.record["seed"]: run for run in group}, weight) for group, weight in terms]
     shared = sorted(set.intersection(*(set(group) for group, _ in by_seed)))
@@ -251,9 +253,13 @@ def contrast(terms: Sequence[tuple[Sequence[Run], float]], luck: Luck | None = N
     if len(gains) == 1:
         return gain_interval(gains[0])
     found = mean_interval([float(gain.mean()) for gain in gains])
-    if not luck:
-        return found
-    half = float(stats.t.ppf((1 + LEVEL) / 2, luck.freedom)) * luck.error([weight for _, weight in terms], len(gains))
+    half = found.high - found.mean
+    if luck:
+        error = luck.error([weight for _, weight in terms], len(gains))
+        half = float(stats.t.ppf((1 + LEVEL) / 2, luck.freedom)) * error
+    if len(gains[0]) < FEW_TESTED:
+        tested = gain_interval(np.mean(gains, axis=0))
+        half = math.hypot(half, tested.high - tested.mean)
     return Interval(found.mean, found.mean - half, found.mean + half, found.n)
 
 

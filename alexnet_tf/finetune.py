@@ -7,6 +7,7 @@ the whole network, from where the last layer stands.
 
 from __future__ import annotations
 
+import hashlib
 import html
 import json
 import re
@@ -154,7 +155,8 @@ def finetune(
         "untrained": False,
     }
 
-    store = target / "runs" / splits.fingerprint()  # what other photographs taught is not gone on with
+    # What other photographs taught, or another network began, is not gone on with.
+    store = target / "runs" / f"{splits.fingerprint()}-{hashlib.sha256(weights.read_bytes()).hexdigest()[:8]}"
 
     def train(told: str, **own: Any) -> Run:
         print(told, file=sys.stderr)

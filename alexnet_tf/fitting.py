@@ -126,16 +126,19 @@ def _start(model: keras.Sequential, run: Run, recipe: Recipe, train: Split, begu
         begun["provenance"]["started_from"] = {"sha256": hashlib.sha256(learned).hexdigest(), "layers": ["trunk"]}
     elif recipe.pretrained and not run.state.exists():
         name = recipe.pretrained.replace("{budget}", begun["budget"]).replace("{seed}", str(begun["seed"]))
-        path = _trained_before(name, run)
+        path, theirs = _trained_before(name, run)
         taken = transfer.take(model, transfer.parts(predict.load(path))[1], recipe.taken)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        begun["provenance"]["started_from"] = {"sha256": digest, "layers": taken}
+        begun["provenance"]["started_from"] = {"sha256": digest, "layers": taken, **theirs}
 
 
-def _trained_before(name: str, run: Run) -> Path:
-    """The weights that a name stands for: those of the run's own folder of runs, if they are there, or made again."""
+def _trained_before(name: str, run: Run) -> tuple[Path, dict[str, Any]]:
+    """The weights that a name stands for: those of the run's own folder of runs, if they are there, or made again.
+
+    With the recipe that they were trained by, where it is known.
+    """
     if name.endswith(".keras") or name in predict.released():
-        return predict.find_model(name)[0]
+        return predict.find_model(name)[0], {}
     own = run.path.parents[2]
     earlier = None
     if own not in runs.stores():
@@ -150,7 +153,7 @@ def _trained_before(name: str, run: Run) -> Path:
             f"{earlier}, which {run} starts from, is of an older recipe ({'; '.join(changed)}): "
             f"'{earlier.command} --fresh' trains it anew."
         )
-    return predict.weights_of(earlier)
+    return predict.weights_of(earlier), {key: earlier.record[key] for key in ("recipe", "overrides")}
 
 
 def _schedules(recipe: Recipe) -> tuple[list[keras.callbacks.Callback], Any]:

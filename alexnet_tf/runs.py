@@ -166,11 +166,17 @@ class Run:
         return read_arrays(file, f"The measurement {name} of {self}") if file.exists() else None
 
     def outdated(self) -> list[str]:
-        """What differs between the recipe as this run trained it and as it stands today."""
+        """What differs between the recipe as this run trained it and as it stands today; its trunk's likewise."""
         record = self.record
         recipe = recipes.get(record["name"]).at(record["budget"]).change(record["overrides"])
         pairs = changed_fields(record["recipe"], recipe.fields())
-        return [f"{name} was {old!r} and is now {new!r}" for name, (old, new) in pairs.items()]
+        found = [f"{name} was {old!r} and is now {new!r}" for name, (old, new) in pairs.items()]
+        began = record["provenance"].get("started_from", {})
+        if recipe.trunk and "recipe" in began:
+            trunk = recipes.get(recipe.trunk).at(record["budget"]).change(began["overrides"])
+            more = changed_fields(began["recipe"], trunk.fields()).items()
+            found += [f"{recipe.trunk}'s {name} was {old!r} and is now {new!r}" for name, (old, new) in more]
+        return found
 
     def put(self, weights: Path, outputs: bytes, record: bytes) -> None:
         """Let a finished training take the place of an earlier one; `weights` is a file beside theirs.

@@ -50,19 +50,28 @@ def test_frameworks_are_compared_at_a_large_batch_and_the_source_at_its_own(aske
     assert results["versions"] == {"torch": "2.9.0"}
 
 
-def test_a_variant_takes_turns_with_the_base(monkeypatch):
-    asked = []
+def test_a_variant_takes_turns_with_the_base_which_is_prepared_once(monkeypatch):
+    asked, turns = [], []
 
-    def turns(workers, rounds):
-        asked.append(workers)
-        return {side: np.full(rounds, 3.0 if side == "grid-muon" else 1.5) for side in workers}
+    class Pretended:
+        def __init__(self, kind, name, folder, turn):
+            asked.append((kind, name))
+            self.seconds = 3.0 if name == "grid-muon" else 1.5
+            self.name = name
 
-    monkeypatch.setattr(steps, "server", lambda kind, name, **options: (kind, name))
-    monkeypatch.setattr(steps, "by_workers", turns)
+        def __call__(self):
+            turns.append(self.name)
+            return self.seconds
+
+        def close(self):
+            turns.append("closed")
+
+    monkeypatch.setattr(steps, "server", Pretended)
     found = steps.knobs(rounds=2)["ratios"]
-    assert len(found) == len(asked) == sum(map(len, grid.KNOBS.values()))
-    assert found["grid/grid-muon"]["median"] == 2.0
-    assert asked[0] == {name: ("piped", name) for name in ("grid-leaky", "grid-base")}
+    assert len(found) == len(asked) - 1 == sum(map(len, grid.KNOBS.values()))
+    assert (found["grid/grid-muon"]["median"], found["grid/grid-leaky"]["median"]) == (2.0, 1.0)
+    assert asked[:2] == [("piped", "grid-base"), ("piped", "grid-leaky")]
+    assert turns[:7] == [*["grid-leaky", "grid-base"] * 3, "closed"]  # one of them to warm up
 
 
 def test_the_peer_is_told_what_the_recipe_says(asked):

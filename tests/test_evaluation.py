@@ -63,13 +63,29 @@ def test_one_seed_pairs_over_images_and_several_over_seeds(make_run):
     gain = np.repeat([0, 1, 0], [60, 20, 20])
     assert one.mean == pytest.approx(0.2)
     assert one.high - one.mean == pytest.approx(1.96 * gain.std(ddof=1) / 10, rel=1e-3)
-    ours = [make_run("lab-4conv", np.arange(100) < right, seed=s) for s, right in enumerate([90, 60, 30])]
-    theirs = [make_run("lab-3conv", np.arange(100) < right, seed=s) for s, right in enumerate([80, 50, 22])]
+    many = np.arange(1000) / 10
+    ours = [make_run("lab-4conv", many < right, seed=s) for s, right in enumerate([90, 60, 30])]
+    theirs = [make_run("lab-3conv", many < right, seed=s) for s, right in enumerate([80, 50, 22])]
     found = evaluation.paired_difference(ours, theirs[::-1])
     assert (found.n, found.mean) == (3, pytest.approx(np.mean([0.10, 0.10, 0.08])))
     assert found.high - found.low < 0.1  # the levels spread over 0.6; the pairs do not
     with pytest.raises(ValueError, match="share no seed"):
         evaluation.paired_difference(ours[:1], theirs[1:])
+
+
+def test_few_test_images_are_luck_too(make_run):
+    """The same ten of a hundred images more are right with every seed: their own luck is all there is."""
+    names = {100: ("lab-bce", "lab-base"), 2000: ("lab-4conv", "lab-3conv")}
+    for count, pair in names.items():
+        right = np.arange(count) < count // 2
+        more = right | (np.arange(count) < count * 6 // 10)
+        ours, theirs = (
+            [make_run(name, answers, seed=seed) for seed in range(3)]
+            for name, answers in zip(pair, (more, right), strict=True)
+        )
+        found = evaluation.paired_difference(ours, theirs)
+        luck = 1.96 * (more & ~right).std(ddof=1) / np.sqrt(count)
+        assert found.high - found.mean == pytest.approx(luck if count == 100 else 0, rel=1e-3, abs=1e-9)
 
 
 def test_an_interaction_is_a_contrast_of_four(make_run):

@@ -211,7 +211,7 @@ def test_a_trunk_of_an_older_recipe_is_not_taken(own_cache, monkeypatch):
         training.train("few-turned-tuned-10", "quick", 0, changes)
 
 
-def test_a_trunk_comes_from_the_run_of_the_same_seed_and_nothing_else_does(own_cache):
+def test_a_trunk_comes_from_the_run_of_the_same_seed_and_nothing_else_does(own_cache, monkeypatch):
     small = {**NARROW, "train_images": 40, "epochs": 1, "passes": 1}
     with pytest.raises(LabError, match="no finished run 'few-turned/quick/1'"):
         training.train("few-turned-tuned-10", "quick", 1, small)
@@ -228,6 +228,9 @@ def test_a_trunk_comes_from_the_run_of_the_same_seed_and_nothing_else_does(own_c
         np.testing.assert_array_equal(kernel, theirs.get_layer(name).get_weights()[0])
         assert np.abs(kernel - other.get_layer(name).get_weights()[0]).max() > 0
     assert run.record["provenance"]["started_from"]["layers"] == [f"conv{number}" for number in range(1, 6)]
+    assert run.outdated() == []
+    monkeypatch.setitem(recipes.RECIPES, "few-turned", dataclasses.replace(recipes.get("few-turned"), momentum=0.5))
+    assert run.outdated() == ["few-turned's momentum was 0.9 and is now 0.5"]
 
 
 @pytest.mark.parametrize("budget", recipes.get("few-turned").budgets)

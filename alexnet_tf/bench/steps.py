@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import tempfile
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from alexnet_tf import bench
-from alexnet_tf.bench import ROUNDS, TURN, Worker, by_workers, server, summary
+from alexnet_tf.bench import ROUNDS, TURN, Worker, by_workers, interleaved, server, summary
 from alexnet_tf.bench.peers import NETS
 from alexnet_tf.recipe import Recipe
 from alexnet_tf.recipes import RECIPES, get
@@ -32,18 +33,23 @@ def steps(rounds: int = ROUNDS, recipes: Sequence[str] | None = None) -> dict[st
     return {"costs": {f"step/{name}": summary(seconds * 1e6) for name, seconds in found.items()}}
 
 
-def knobs(rounds: int = ROUNDS, recipes: Sequence[str] | None = None, turn: float = TURN) -> dict[str, Any]:
+def knobs(rounds: int = ROUNDS, recipes: Sequence[str] | None = None, turn: float = TURN / 2) -> dict[str, Any]:
     """How long a training of each variant of the grid takes in units of its base's, which takes turns with it.
 
     Both as a whole, with their own streams, at their paper settings.
     """
-    variants = [f"grid-{name}" for group in KNOBS.values() for name, _, _ in group]
+    names = recipes or [f"grid-{name}" for variants in KNOBS.values() for name, _, _ in variants]
     ratios = {}
     with tempfile.TemporaryDirectory() as folder:
-        for name in recipes or variants:
-            sides = dict.fromkeys((name, BASE.name))
-            seconds = by_workers({side: server("piped", side, folder=folder, turn=turn) for side in sides}, rounds)
-            ratios[f"grid/{name}"] = summary(seconds[name] / seconds[BASE.name])
+
+        def worker(name: str) -> contextlib.closing[Worker]:
+            return contextlib.closing(server("piped", name, folder=folder, turn=turn))
+
+        with worker(BASE.name) as base:
+            for name in names:
+                with worker(name) as variant:
+                    seconds = interleaved({"variant": variant, "base": base}, rounds)
+                ratios[f"grid/{name}"] = summary(seconds["variant"] / seconds["base"])
     return {"ratios": ratios}
 
 

@@ -24,7 +24,8 @@ class Rebuilder(keras.Sequential):
 def rebuilder32(classes: int, hidden_share: float = 0.5, **trunk: Any) -> Layers:
     """The convolutions of the small AlexNet on images of which patches are hidden, and a way back to 28 pixels.
 
-    A masked autoencoder in the manner of Pathak et al. (2016): what the trunk can't see it has to guess from around.
+    A denoising autoencoder (Vincent et al., 2008) whose noise is hidden patches, as in Pathak et al. (2016): what the
+    trunk can't see it has to guess from around. All pixels count; theirs were the hidden ones alone.
     `classes` is nobody's here. The last pooling is left out, since what is left of places is needed for painting.
     """
     del classes

@@ -92,7 +92,7 @@ TURNED = _pretrained(
 )
 REBUILT = _pretrained(
     "few-rebuilt",
-    "Pre-training without labels: what was where a patch is hidden? (Pathak et al. 2016)",
+    "Pre-training without labels: what was there before half was hidden? (Vincent et al. 2008, Pathak et al. 2016)",
     1_127_075,
     LABELS[100],
     (PAINTER, SLIM_PAINTER),
@@ -128,7 +128,8 @@ def _labelled(way: str, percent: int) -> Recipe:
         size: (seen * share / 150_000, _passes(seen * share, images, most=20)) for size, seen in SEEN.items()
     }
     drawn = _passes(QUICK_SEEN * share, DRAWN[percent], most=5)
-    budgets["quick"] = (0.1, {**QUICK, "dataset": "paintbox", "train_images": DRAWN[percent], **drawn})
+    rate = {"learning_rate": 0.01} if way.endswith("linear") else {}
+    budgets["quick"] = (0.1, {**QUICK, **rate, "dataset": "paintbox", "train_images": DRAWN[percent], **drawn})
     title = f"{percent} % of the labels of CIFAR-10, {title}"
     fewer = {} if percent == 100 else {"train_images": images}
     return _recipe(f"few-{way}-{percent}", title, parameters, {**changes, **fewer}, budgets)
