@@ -125,12 +125,12 @@ def table(found: Sequence[Effect], base: Sequence[Run]) -> str:
 
 
 def times(of_base: float | None) -> str:
-    """A time in units of the base's, in words.
+    """A time in units of the base's, in words: a machine's pace moves by a tenth while it is measured.
 
     >>> times(1.234), times(None)
-    ('× 1.23', '–')
+    ('× 1.2', '–')
     """
-    return "–" if of_base is None else f"× {of_base:.2f}"
+    return "–" if of_base is None else f"× {of_base:.1f}"
 
 
 @dataclass(frozen=True)

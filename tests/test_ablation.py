@@ -48,7 +48,7 @@ def test_effects_are_paired_sorted_and_carry_their_cost(trained):
     assert lines[3].startswith("base ")
     assert str(evaluation.accuracy_interval(runs["grid-base"])) in lines[3]
     assert [line[-14:-7] for line in lines[1:]] == [f"{each.flop / 1e6:7.0f}" for each in (best, worst, best)]
-    assert [line[-7:].strip() for line in lines[1:]] == [*map(ablation.times, (best.time, worst.time)), "× 1.00"]
+    assert [line[-7:].strip() for line in lines[1:]] == [*map(ablation.times, (best.time, worst.time)), "× 1.0"]
     two = [dataclasses.replace(worst, p=0.0004), dataclasses.replace(worst, p=0.0006)]
     told = ablation.table(two, runs["grid-base"]).splitlines()
     assert "<0.001" in told[1]
