@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
 
+from alexnet_tf import luck
 from alexnet_tf.errors import LabError
+from alexnet_tf.luck import Luck
 
 if TYPE_CHECKING:
     from alexnet_tf.runs import Run
@@ -197,21 +199,6 @@ def gain_interval(gain: NDArray[np.floating]) -> Interval:
     return Interval(mean, mean - half, mean + half, 1)
 
 
-@dataclass(frozen=True)
-class Luck:
-    """How far trainings of one recipe lie apart in accuracy (a standard deviation), taken to be alike for all recipes.
-
-    Estimated with so many degrees of freedom; what a seed does to all recipes is not in it.
-    """
-
-    apart: float
-    freedom: int
-
-    def error(self, weights: Sequence[float], seeds: int) -> float:
-        """The standard error of a weighted sum of recipes' means over so many seeds."""
-        return self.apart * math.sqrt(sum(weight**2 for weight in weights) / seeds)
-
-
 def _rates(groups: Sequence[Sequence[Run]]) -> NDArray[np.float64]:
     """A row a recipe, a column for each seed that all have."""
     by_seed = [{run.record["seed"]: accuracy_of(run) for run in group} for group in groups]
@@ -220,24 +207,16 @@ def _rates(groups: Sequence[Sequence[Run]]) -> NDArray[np.float64]:
 
 
 def luck_of(groups: Sequence[Sequence[Run]]) -> Luck | None:
-    """What is left of the accuracies of several recipes when each recipe's and each seed's share is taken out.
-
-    None with fewer than two recipes, or two seeds that all have. Of two recipes it is what their paired difference has.
-    """
-    rates = _rates(groups)
-    if min(rates.shape) < 2 or rates.ndim < 2:
-        return None
-    left = rates - rates.mean(axis=1, keepdims=True) - rates.mean(axis=0) + rates.mean()
-    freedom = (rates.shape[0] - 1) * (rates.shape[1] - 1)
-    return Luck(float(np.sqrt((left**2).sum() / freedom)), freedom)
+    """By how much luck moves a training of any of several recipes, over the seeds that all have."""
+    return luck.left_over(_rates(groups))
 
 
-def contrast(terms: Sequence[tuple[Sequence[Run], float]], luck: Luck | None = None) -> Interval:
+def contrast(terms: Sequence[tuple[Sequence[Run], float]], of_all: Luck | None = None) -> Interval:
     """A weighted sum of recipes' accuracies, paired over their shared seeds; with one seed, over test images.
 
-    ``[(a, 1), (b, -1)]`` is a difference; four terms of ± 1 are an interaction. With `luck`, which more trainings than
-    these have told, an interval over seeds is that luck's. Few test images are luck, too, the same for all seeds: below
-    `FEW_TESTED` theirs is added.
+    ``[(a, 1), (b, -1)]`` is a difference; four terms of ± 1 are an interaction. With a luck that more trainings
+    than these have told, an interval over seeds is that one's. Few test images are luck, too, the same for all seeds:
+    below `FEW_TESTED` theirs is added.
     """
     by_seed = [({run.record["seed"]: run for run in group}, weight) for group, weight in terms]
     shared = sorted(set.intersection(*(set(group) for group, _ in by_seed)))
@@ -254,9 +233,9 @@ def contrast(terms: Sequence[tuple[Sequence[Run], float]], luck: Luck | None = N
         return gain_interval(gains[0])
     found = mean_interval([float(gain.mean()) for gain in gains])
     half = found.high - found.mean
-    if luck:
-        error = luck.error([weight for _, weight in terms], len(gains))
-        half = float(stats.t.ppf((1 + LEVEL) / 2, luck.freedom)) * error
+    if of_all:
+        error = of_all.error([weight for _, weight in terms], len(gains))
+        half = float(stats.t.ppf((1 + LEVEL) / 2, of_all.freedom)) * error
     if len(gains[0]) < FEW_TESTED:
         tested = gain_interval(np.mean(gains, axis=0))
         half = math.hypot(half, tested.high - tested.mean)
@@ -269,9 +248,9 @@ def chance(difference: Interval, freedom: float) -> float:
     return float(2 * stats.t.sf(abs(difference.mean) / error, freedom)) if error else float(difference.mean == 0)
 
 
-def paired_difference(ours: Sequence[Run], theirs: Sequence[Run], luck: Luck | None = None) -> Interval:
+def paired_difference(ours: Sequence[Run], theirs: Sequence[Run], of_all: Luck | None = None) -> Interval:
     """Accuracy of one recipe minus another's, paired."""
-    return contrast([(ours, 1.0), (theirs, -1.0)], luck)
+    return contrast([(ours, 1.0), (theirs, -1.0)], of_all)
 
 
 def averaging_gain(runs: Sequence[Run], looks: str = "ten_crops") -> Interval | None:
@@ -307,38 +286,18 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(p) for p in multipletests(p_values, method="holm")[1]] if p_values else []
 
 
-def dunnett(distances: Sequence[float] | NDArray[np.floating], freedom: float) -> list[float]:
-    """How likely any of so many recipes would lie at least so far from one base, in standard errors, were all equals.
-
-    Exactly, where all have as many trainings: given the base's own luck and how well luck is known, the others are
-    independent. (`scipy.stats.dunnett` draws lots instead, and takes half a minute for sixty recipes.)
-
-    >>> [round(p, 3) for p in dunnett([2.0], 10)]  # Student's, for there is but one
-    [0.073]
-    """
-    base, weights = np.polynomial.hermite_e.hermegauss(64)
-    known = np.sqrt(stats.chi2.ppf((np.arange(500) + 0.5) / 500, freedom) / freedom)
-    found = []
-    for distance in distances:
-        reach = math.sqrt(2) * abs(distance) * known
-        inside = special.ndtr(base[:, None] + reach) - special.ndtr(base[:, None] - reach)
-        found.append(float(1 - weights @ (inside ** len(distances)).mean(axis=1) / weights.sum()))
-    return found
-
-
-def against_one(groups: Sequence[Sequence[Run]], base: Sequence[Run], luck: Luck | None = None) -> list[float]:
+def against_one(groups: Sequence[Sequence[Run]], base: Sequence[Run], of_all: Luck | None = None) -> list[float]:
     """How likely each recipe's distance from one base would be if all were equals, corrected for their number.
 
     Dunnett's comparison: it pools the luck of all recipes, taken to be alike, and knows that all are compared with the
     same few trainings. Where one has a single seed there is no such spread: McNemar's test and Holm's correction then,
     which speak of the networks trained and not of their recipes.
     """
-    luck = luck or luck_of([base, *groups])
-    if luck:
+    if of_all := of_all or luck_of([base, *groups]):
         control, *rates = _rates([base, *groups])
         gaps = np.mean(rates, axis=1) - control.mean()
-        error = luck.error((1, -1), len(control))
-        return dunnett(gaps / error if error else np.where(gaps == 0, 0, np.inf), luck.freedom)
+        error = of_all.error((1, -1), len(control))
+        return luck.dunnett(gaps / error if error else np.where(gaps == 0, 0, np.inf), of_all.freedom)
     return holm([difference_p(group, base) for group in groups])
 
 

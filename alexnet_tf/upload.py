@@ -202,11 +202,15 @@ def _reduced(run: runs.Run) -> tuple[dict[str, object], bytes]:
 
 
 def build_wheel(folder: Path) -> Path:
-    """This package as a wheel, built from a copy: two builds at once in one checkout break each other."""
+    """This package as a wheel without its long description, which nobody reads there.
+
+    It is built from a copy: two builds at once in one checkout break each other.
+    """
     source = folder / "source"
     shutil.copytree(runs.home() / "alexnet_tf", source / "alexnet_tf", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "LICENSE"):
         shutil.copy(runs.home() / name, source)
+    (source / "README.md").write_text("The laboratory, carried by a notebook.\n")
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", str(folder)]
     subprocess.run([*command, str(source)], check=True, cwd=folder)
     return next(folder.glob("alexnet_tf-*.whl"))

@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 from alexnet_tf import ablation, evaluation, literature, plots, recipes
+from alexnet_tf.luck import Luck
 from alexnet_tf.recipes import grid
 from alexnet_tf.runs import locate
 
@@ -87,7 +88,7 @@ def test_all_tell_together_how_large_luck_is(trained):
     luck = evaluation.luck_of([*runs.values()])
     rates = np.array([[evaluation.accuracy_of(run) for run in group] for group in runs.values()])
     left = rates - rates.mean(axis=0) - rates.mean(axis=1, keepdims=True) + rates.mean()
-    assert luck == evaluation.Luck(pytest.approx(np.sqrt((left**2).sum() / 6)), 6)
+    assert luck == Luck(pytest.approx(np.sqrt((left**2).sum() / 6)), 6)
     half = stats.t.ppf(0.975, 6) * luck.apart * np.sqrt(2 / 3)
     assert [effect.gain.high - effect.gain.mean for effect in ablation.effects(runs)] == pytest.approx([half] * 3)
     gain = ablation.difference(runs, "grid-elu", "grid-gelu")

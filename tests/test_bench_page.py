@@ -33,6 +33,7 @@ RATIOS = {
     "step/flowers-lrn/vs-pytorch": entry(0.9, n=1),
     "share/cifar10-bn64/float32": entry(0.8),
     "kernel/lrn/grid-base": entry(3.5),
+    "grid/grid-muon": entry(2.5),
     "input/today-cifar/memory-over-epochs": entry(1.2),
     "input/today-cifar/vs-step": entry(4.0, n=3),
     "growth/cifar10-bn64/images": entry(1.0),
@@ -81,6 +82,7 @@ def test_the_page_has_every_part(measured):
     assert "one by one the layers take 90% of a whole step" in text
     assert "| `accelerator/lab-base/batch-128` | 10,000 |" in text  # images a second
     assert "| 7 | of the operations a second that a product of 8192² matrices reaches in bfloat16 |" in text
+    assert "| `grid-muon` | 2.5 |" in text
     assert "| conv1 | 4,000 | 88.9% | 250 | 62% |" in text  # 1e9 operations at 4e11 a second take 2,500 µs
     assert "| `predict/a/batch-16` | 16,000 |" in text
     assert "| images | 1 | 0.9 to 1.1 | 7 | 2.00 |" in text
@@ -92,7 +94,7 @@ def test_the_page_has_every_part(measured):
 def test_an_empty_folder_is_a_page_that_says_so(tmp_path):
     page.write(tmp_path)
     text = (tmp_path / "README.md").read_text()
-    assert text.count("Not measured yet: `python -m alexnet_tf.bench ") == 9
+    assert text.count("Not measured yet: `python -m alexnet_tf.bench ") == 10
     assert list(tmp_path.iterdir()) == [tmp_path / "README.md"]
 
 

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from alexnet_tf import evaluation
+from alexnet_tf import evaluation, luck
 from alexnet_tf.errors import LabError
+from alexnet_tf.luck import Luck
 
 LABELS = np.array([0, 0, 1, 1, 2, 2])
 LOGITS = np.eye(3)[[0, 1, 1, 1, 2, 0]] * 4.0
@@ -84,8 +85,8 @@ def test_few_test_images_are_luck_too(make_run):
             for name, answers in zip(pair, (more, right), strict=True)
         )
         found = evaluation.paired_difference(ours, theirs)
-        luck = 1.96 * (more & ~right).std(ddof=1) / np.sqrt(count)
-        assert found.high - found.mean == pytest.approx(luck if count == 100 else 0, rel=1e-3, abs=1e-9)
+        tested = 1.96 * (more & ~right).std(ddof=1) / np.sqrt(count)
+        assert found.high - found.mean == pytest.approx(tested if count == 100 else 0, rel=1e-3, abs=1e-9)
 
 
 def test_an_interaction_is_a_contrast_of_four(make_run):
@@ -180,13 +181,13 @@ def test_dunnett_is_scipys():
     apart = np.sqrt(np.mean([group.var(ddof=1) for group in groups]))
     distances = [(group.mean() - groups[0].mean()) / (apart * np.sqrt(2 / 3)) for group in groups[1:]]
     found = stats.dunnett(*groups[1:], control=groups[0], random_state=np.random.default_rng(0))
-    assert evaluation.dunnett(distances, 8) == pytest.approx(found.pvalue, abs=0.002)
+    assert luck.dunnett(distances, 8) == pytest.approx(found.pvalue, abs=0.002)
 
 
 def test_luck_needs_two_recipes_and_two_seeds(make_run):
     one, other = ([make_run(name, [True, False], seed=seed) for seed in range(2)] for name in ("grid-l1", "grid-elu"))
     assert evaluation.luck_of([one]) is evaluation.luck_of([one[:1], other]) is evaluation.luck_of([]) is None
-    assert evaluation.luck_of([one, other]) == evaluation.Luck(0.0, 1)
+    assert evaluation.luck_of([one, other]) == Luck(0.0, 1)
     assert evaluation.against_one([one], other) == [1.0]
 
 

@@ -131,7 +131,7 @@ def test_what_a_normalization_multiplies_by(tmp_path, norm, competes):
 
 
 def test_ten_crops_are_averaged_image_by_image(tmp_path, photographs, capsys):
-    small = {"dataset": photographs, "train_images": 54, "epochs": 1, "options.width": 0.125, "options.dense_units": 8}
+    small = {"dataset": photographs, "train_images": 40, "epochs": 1, "options.width": 0.125, "options.dense_units": 8}
     run = training.train("imagenet-2012", "quick", 0, small, store=tmp_path / "runs")
     found = measurements.ten_crops(run)
     network = transfer.parts(predict.load(run.weights))[1]
