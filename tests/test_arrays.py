@@ -211,7 +211,7 @@ print(json.dumps([[row["loss"] for row in run.history], list(run.outputs["test_l
     sys.modules.get("tensorflow") is not None]))
 """)
     assert np.isfinite(found[0]).all()
-    assert found[1:] == [[2, 2], False]
+    assert found[1:] == [[8, 2], False]
 
 
 def test_shares_of_a_batch_are_parts_of_the_whole_one():

@@ -124,7 +124,7 @@ def test_two_processes_are_one_with_two_devices(tmp_path, images):
     pytest.importorskip("jax", reason="the jax extra is not installed")
     epochs = ["--set", "epochs=2", "--set", "augment.mixup=0.2"]
     if images == "photographs":
-        make_folder(tmp_path / "photos", count=24)
+        make_folder(tmp_path / "photos", count=30)
         epochs += ["--set", f"dataset={tmp_path / 'photos'}", "--set", "resize_first=true"]
     assert finish(start(tmp_path / "one", *epochs, "--devices", "all", devices=2)) == [0]
     elsewhere = ("--runs", str(tmp_path / "never"))
