@@ -79,9 +79,8 @@ def effects(trained: Trained) -> list[Effect]:
     base, alike = trained["grid-base"], _alike(trained)
     alike = alike if "grid-base" in alike else {}
     luck = evaluation.luck_of([*alike.values()])
-    tried = {
-        name: knob for knob, variants in grid.KNOBS.items() for name, _, _ in variants if f"grid-{name}" in trained
-    }
+    knobs = {name: knob for knob, variants in grid.KNOBS.items() for name, _, _ in variants}
+    tried = {name: knob for name, knob in knobs.items() if f"grid-{name}" in trained}
     compared = [name for name in tried if f"grid-{name}" in alike]
     corrected = evaluation.against_one([alike[f"grid-{name}"] for name in compared], base, luck)
     chances = dict(zip(compared, corrected, strict=True))
@@ -232,13 +231,11 @@ def kept(trained: Trained, knob: str, variant: str | None = None) -> Interval | 
     seeds = sorted(set.intersection(*map(set, errors))) if len(found) > 2 else []
     if len(seeds) < 2:
         return None
-    sizes, table = (
-        [size(runs[0], knob) for runs in found],
-        np.array([[each[seed] for seed in seeds] for each in errors]),
-    )
-    levels, slopes = growth.lines(sizes[:-1], table[:-1])
+    sizes = [size(runs[0], knob) for runs in found]
+    rows = np.array([[each[seed] for seed in seeds] for each in errors])
+    levels, slopes = growth.lines(sizes[:-1], rows[:-1])
     promise = np.exp(levels + slopes * np.log(sizes[-1]))
-    return evaluation.mean_interval((promise - table[-1]).tolist())
+    return evaluation.mean_interval((promise - rows[-1]).tolist())
 
 
 def law(trained: Trained, knob: str, variant: str | None = None) -> str | None:
