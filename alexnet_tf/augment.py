@@ -42,7 +42,7 @@ def augment(
     """Augment a batch: motion, colour, RandAugment's pixel operations, cutout, MixUp, CutMix.
 
     `components` are the principal components of the training pixels' colours, for ``pca``. Of each side the middle
-    `remains` will be left: that is what a ``resized_crop`` fills.
+    `remains` will be left: that is what a ``resized_crop`` fills, and what CutMix counts.
     """
     for name in amounts:
         choose("augmentation", name, AUGMENTATIONS)
@@ -56,7 +56,7 @@ def augment(
     if "mixup" in active:
         images, labels = _mix(images, labels, active["mixup"], draw)
     if "cutmix" in active:
-        images, labels = _cut_and_mix(images, labels, active["cutmix"], draw)
+        images, labels = _cut_and_mix(images, labels, active["cutmix"], draw, remains)
     return images, labels
 
 
@@ -300,12 +300,14 @@ def _mix(images: Any, labels: Any, amount: float, draw: Draw) -> tuple[Any, Any]
     return blended, share[:, None] * labels + (1 - share[:, None]) * ops.roll(labels, 1, axis=0)
 
 
-def _cut_and_mix(images: Any, labels: Any, amount: float, draw: Draw) -> tuple[Any, Any]:
-    """A rectangle of each image comes from its neighbour in the batch; labels by the area that did."""
+def _cut_and_mix(images: Any, labels: Any, amount: float, draw: Draw, remains: float) -> tuple[Any, Any]:
+    """A rectangle of each image comes from its neighbour in the batch; labels by the area that did, of what remains."""
     cut = ops.sqrt(1 - _share(amount, draw, "cutmix"))
     height, width = images.shape[1:3]
     inside = _window(images, (cut * width)[:, None], (cut * height)[:, None], draw, "cutmix")
-    kept = 1 - ops.mean(ops.cast(inside, "float32"), axis=(1, 2, 3))[:, None]
-    return ops.where(inside, ops.roll(images, 1, axis=0), images), kept * labels + (1 - kept) * ops.roll(
-        labels, 1, axis=0
-    )
+    side = round(remains * width)
+    edge = (width - side) // 2
+    seen = inside[:, edge : edge + side, edge : edge + side]
+    kept = 1 - ops.mean(ops.cast(seen, "float32"), axis=(1, 2, 3))[:, None]
+    cut_in, theirs = ops.roll(images, 1, axis=0), ops.roll(labels, 1, axis=0)
+    return ops.where(inside, cut_in, images), kept * labels + (1 - kept) * theirs

@@ -281,10 +281,19 @@ def load(
 
 
 def again(record: Mapping[str, Any]) -> Splits:
-    """The splits that a run was trained and tested on, by its record."""
-    recipe = {name: entry["value"] for name, entry in record["recipe"].items()}
-    skipped = bool(record["provenance"].get("skipped"))
-    return load(recipe["dataset"], record["protocol"], recipe.get("train_images"), skipped, recipe.get("fold"))
+    """The splits that a run was trained and tested on, by its record; an error where other images lie here today.
+
+    What is a test image now might have been a training image then.
+    """
+    recipe, saw = {name: entry["value"] for name, entry in record["recipe"].items()}, record["provenance"]
+    fold, skipped = recipe.get("fold"), bool(saw.get("skipped"))
+    splits = load(recipe["dataset"], record["protocol"], recipe.get("train_images"), skipped, fold)
+    if splits.fingerprint() != saw["dataset_fingerprint"]:
+        raise LabError(
+            f"{record['name']} was trained and tested on other images, or split otherwise, than {recipe['dataset']} "
+            f"in {data_dir()}: it can't be measured there. Train it on these with --fresh."
+        )
+    return splits
 
 
 def found(name: str) -> str | None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import http.client
 import io
 import os
 import pickle
@@ -18,7 +19,6 @@ import shutil
 import sys
 import tarfile
 import time
-import urllib.error
 import urllib.request
 import zlib
 from collections.abc import Callable, Iterator
@@ -264,7 +264,7 @@ def download(name: str, wanted: Download, data_dir: Path) -> Path:
         print(f"getting {source} ({wanted.megabytes} MB; a throttled host may take an hour)", file=sys.stderr)
         try:
             found = _fetch(source, partial)
-        except (urllib.error.URLError, TimeoutError, OSError) as error:
+        except (OSError, http.client.HTTPException) as error:
             told.append(f"{source}: {getattr(error, 'reason', error)}")
             continue
         if found == wanted.sha256:

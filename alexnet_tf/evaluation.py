@@ -185,9 +185,10 @@ def correct(run: Run) -> NDArray[np.bool_]:
 
 
 def _same_images(one: Run, other: Run) -> bool:
-    """Whether two runs were tested on the same images in the same order."""
-    if "test_ids" in one.outputs and "test_ids" in other.outputs:
-        return np.array_equal(one.outputs["test_ids"], other.outputs["test_ids"])
+    """Whether two runs were tested on the same images in the same order; ids alone may be those of other data."""
+    kept = ("test_ids", "test_labels")
+    if all(name in run.outputs for run in (one, other) for name in kept):
+        return all(np.array_equal(one.outputs[name], other.outputs[name]) for name in kept)
     data = [(run.record["provenance"]["dataset_fingerprint"], run.record["images"]["test"]) for run in (one, other)]
     return data[0] == data[1]
 

@@ -235,10 +235,14 @@ class GroupedConv2D(keras.layers.Layer):
             raise ValueError(f"filters must divide into groups; received {filters!r} filters, {groups!r} groups")
         self.filters, self.kernel_size, self.groups = filters, kernel_size, groups
         self.convolution = kwargs  # padding, activation, initializers: what each group's Conv2D gets
-        self.parts = [
-            keras.layers.Conv2D(filters // groups, kernel_size, dtype=self.dtype_policy, name=f"group{i + 1}", **kwargs)
-            for i in range(groups)
-        ]
+        self.parts = [self._part(number + 1) for number in range(groups)]
+
+    def _part(self, number: int) -> keras.layers.Layer:
+        """One group's convolution, with draws of its own: one initializer would give all groups the same weights."""
+        given = self.convolution
+        drawn = {key: keras.initializers.get(given[key]).clone() for key in given if key.endswith("initializer")}
+        count, policy = self.filters // self.groups, self.dtype_policy
+        return keras.layers.Conv2D(count, self.kernel_size, dtype=policy, name=f"group{number}", **{**given, **drawn})
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         channels = input_shape[-1]

@@ -230,6 +230,14 @@ def confidences(model: Any, images: Iterable[np.ndarray]) -> np.ndarray:
     return np.stack(rows)
 
 
+def named(names: list[str], classes: int, path: Path) -> list[str]:
+    """The names of a network's classes: numbers where none are listed beside it."""
+    names = names or [str(i) for i in range(classes)]
+    if len(names) != classes:
+        raise LabError(f"{path} has {classes} classes, and {len(names)} names are listed beside it.")
+    return names
+
+
 def predict(
     images: Sequence[str], name: str | None = None, store: Path | str | None = None, top: int = 5
 ) -> list[dict[str, Any]]:
@@ -241,13 +249,12 @@ def predict(
         if "#" not in file and not Path(file).exists():
             raise LabError(f"There is no image {file}: check the path.")
     path, names = find_model(name, store)
+    belief = confidences(load(path), map(read_image, files))
+    names = named(names, belief.shape[1], path)
     rows = []
-    for confidence, file in zip(confidences(load(path), map(read_image, files)), files, strict=True):
+    for confidence, file in zip(belief, files, strict=True):
         best = np.argsort(confidence)[::-1][:top]
-        classes = names or [str(i) for i in range(len(confidence))]
-        if len(classes) != len(confidence):
-            raise LabError(f"{path} has {len(confidence)} classes, and {len(classes)} names are listed beside it.")
-        ranked = [{"class": classes[i], "confidence": round(float(confidence[i]), 6)} for i in best]
+        ranked = [{"class": names[i], "confidence": round(float(confidence[i]), 6)} for i in best]
         rows.append({"path": str(file), "top": ranked})
     return rows
 
@@ -258,12 +265,14 @@ def measured_on(
     """(labels, answers, class names) of a labelled folder, a class a folder, named as the network names them."""
     split, found, _ = folder(folder_of_classes, skip_damaged)
     path, names = find_model(name, store)
+    model = load(path)
+    names = named(names, model.output_shape[-1], path)
     strange = sorted(set(found) - set(names))
     if strange:
         raise LabError(
             f"{folder_of_classes} has folders that this network has no class for: {', '.join(strange)}. "
             f"It knows {', '.join(names)}."
         )
-    belief = confidences(load(path), (split.image(place) for place in range(len(split))))
+    belief = confidences(model, (split.image(place) for place in range(len(split))))
     labels = np.array([names.index(found[label]) for label in split.labels])
     return labels, belief.argmax(axis=1), names

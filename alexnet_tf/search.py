@@ -332,12 +332,17 @@ def committed() -> list[dict[str, Any]]:
     return [json.loads(page.read_text(encoding="utf-8")) for page in pages]
 
 
-def along_rates(budget: str) -> dict[str, dict[float, Interval]]:
-    """How accuracy on the held-out images changes with the rate, of each recipe whose search asked for it."""
+def along_rates(budget: str, family: str = "") -> dict[str, dict[float, Interval]]:
+    """How accuracy on the held-out images changes with the rate, of each recipe whose search asked for it.
+
+    `family`: how the recipes' names begin.
+    """
     curves = {}
     for found in committed():
+        if found["budget"] != budget or not found["name"].startswith(family):
+            continue
         done = [trial for trial in found["trials"] if trial["state"] == "complete"]
-        if found["budget"] == budget and all([*trial["values"]] == ["learning_rate"] for trial in done):
+        if all([*trial["values"]] == ["learning_rate"] for trial in done):
             held_out = found["held_out"]
             reached = {trial["values"]["learning_rate"]: trial["accuracy"] for trial in done}
             right = {rate: round(accuracy * held_out) for rate, accuracy in sorted(reached.items())}

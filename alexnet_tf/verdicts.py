@@ -135,8 +135,8 @@ def _not_run(claim: Claim) -> Verdict:
 
 
 def judge(claim: Claim, found: Sequence[Run]) -> Verdict:
-    """One claim against the runs of the largest budget that has any; quick runs never count."""
-    for budget in ("paper", "laptop") if claim.recipe else ():
+    """One claim against runs of the budget that settles it, else of the largest that has any; quick never counts."""
+    for budget in dict.fromkeys((claim.budget, "paper", "laptop")) if claim.recipe else ():
         ours = _countable(claim.recipe, claim.protocol, budget, found)
         theirs = _countable(claim.versus, claim.protocol, budget, found) if claim.versus else []
         if interval := measure(claim, ours, theirs):
@@ -196,29 +196,31 @@ def _result(name: str, budget: str, protocol: str, ours: Sequence[Run]) -> Resul
 
 def results_table(rows: Iterable[Result]) -> str:
     """Recipe, what its source reports, what we found, and what that took."""
+    rows = list(rows)
+    width = max((len(row.recipe) for row in rows), default=0) + 2
     lines = [
-        f"{'recipe':<28}{'budget':<8}{'protocol':<10}{'reported':>8}{'ours':>9}  {'95 % interval':<19}{'n':>2}"
+        f"{'recipe':<{width}}{'budget':<8}{'protocol':<10}{'reported':>8}{'ours':>9}  {'95 % interval':<19}{'n':>2}"
         f"{'minutes':>8}"
     ]
     for row in rows:
         theirs = "-" if row.reported is None else f"{row.reported:.2%}"
         between = f"[{row.found.low:.2%}, {row.found.high:.2%}]"
         lines.append(
-            f"{row.recipe:<28}{row.budget:<8}{row.protocol:<10}{theirs:>8}{row.found.mean:>9.2%}  {between:<19}"
+            f"{row.recipe:<{width}}{row.budget:<8}{row.protocol:<10}{theirs:>8}{row.found.mean:>9.2%}  {between:<19}"
             f"{row.found.n:>2}{row.minutes:>8.1f}"
         )
     return "\n".join(lines)
 
 
-def shown(value: float | None) -> str:
-    """A figure of the scorecard for people: a share or a difference of shares, how many times, or a dash for none.
+def shown(value: float | None, rule: str = "level") -> str:
+    """A figure of the scorecard for people: of a race how many times, else a share or a difference of shares.
 
-    >>> shown(0.615), shown(6.0), shown(None)
-    ('61.50%', '6.0×', '–')
+    >>> shown(0.615), shown(0.8, "race"), shown(None)
+    ('61.50%', '0.8×', '–')
     """
     if value is None:
         return "–"
-    return f"{value:.1f}×" if abs(value) > 1 else f"{value:.2%}"
+    return f"{value:.1f}×" if rule == "race" else f"{value:.2%}"
 
 
 def as_rows(verdicts: Iterable[Verdict]) -> list[dict[str, Any]]:

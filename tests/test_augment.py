@@ -11,6 +11,7 @@ from alexnet_tf import augment as room
 from alexnet_tf.augment import augment
 from alexnet_tf.errors import UsageError
 from alexnet_tf.pipeline import stateless_draw
+from alexnet_tf.preprocess import Preprocess
 from alexnet_tf.recipe import AUGMENTATIONS
 
 AMOUNTS = {
@@ -26,10 +27,10 @@ def some_images(count=6, size=16):
     return ((smooth - smooth.min()) / np.ptp(smooth) * 255).astype("float32")
 
 
-def apply(images, amounts, labels=None, key=(7, 3)):
+def apply(images, amounts, labels=None, key=(7, 3), remains=1.0):
     draw = stateless_draw(tf.constant(key, tf.int64), tf.constant(len(images)))
     labels = np.eye(len(images), dtype="float32") if labels is None else labels
-    moved, mixed = augment(images, labels, amounts, draw, room.color_components(images))
+    moved, mixed = augment(images, labels, amounts, draw, room.color_components(images), remains)
     return np.asarray(moved), np.asarray(mixed)
 
 
@@ -196,10 +197,12 @@ def test_mixups_share_follows_its_distribution():
     assert share.var() == pytest.approx(1 / (4 * (2 * 0.4 + 1)), abs=0.005)
 
 
-def test_cutmix_labels_are_the_areas():
+@pytest.mark.parametrize("left", [16, 13])
+def test_cutmix_labels_are_the_areas_of_what_remains(left):
     images = np.repeat(np.arange(6, dtype="float32")[:, None, None, None] * 40, 16, axis=1).repeat(16, 2).repeat(3, 3)
-    moved, labels = apply(images, {"cutmix": 1.0})
-    own = np.isclose(moved[..., 0], images[..., 0]).mean(axis=(1, 2))
+    moved, labels = apply(images, {"cutmix": 1.0}, remains=left / 16)
+    preprocess = Preprocess(left, crop_from=16)
+    own = np.asarray(preprocess.middle(np.isclose(moved, images))).mean(axis=(1, 2, 3))
     np.testing.assert_allclose(labels.diagonal(), own, atol=1e-6)
     np.testing.assert_allclose(labels.sum(axis=1), 1, atol=1e-6)
 

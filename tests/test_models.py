@@ -47,6 +47,20 @@ def small(name, **options):
     return models.build(name, size, 3, seed=1, **{**narrow, **options})
 
 
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        *((name, {}) for name in models.ARCHITECTURES if name != "mobilenet"),
+        ("lab3", {"dense_layers": 5}),
+        ("alexnet-32", {"groups": 2, "init": "paper", "dense_layers": 5}),
+    ],
+)
+def test_no_two_layers_begin_with_the_same_weights(name, options):
+    kernels = [np.asarray(weight) for weight in small(name, **options).weights if weight.name == "kernel"]
+    drawn = [kernel.tobytes() for kernel in kernels if len(np.unique(kernel)) > 1]
+    assert len(set(drawn)) == len(drawn) > 2
+
+
 @pytest.mark.parametrize("name", models.ARCHITECTURES)
 def test_parameters_and_shapes_are_the_sources(name):
     network = models.build(name)

@@ -102,10 +102,11 @@ def do_runs(args: argparse.Namespace) -> None:
 
 
 def do_scorecard(args: argparse.Namespace) -> None:
+    from alexnet_tf.claims import CLAIMS
     from alexnet_tf.verdicts import as_rows, scorecard, shown
 
     rows = as_rows(scorecard(args.runs))
-    for row in [] if args.json else rows:
-        row.update({figure: shown(row[figure]) for figure in ("reported", "measured", "low", "high")})
+    for row, claim in [] if args.json else zip(rows, CLAIMS, strict=True):
+        row.update({figure: shown(row[figure], claim.rule) for figure in ("reported", "measured", "low", "high")})
     columns = ("claim", "source", "reported", "measured", "low", "high", "n", "budget", "verdict")
     show(rows, columns, args.json)

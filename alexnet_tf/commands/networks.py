@@ -97,11 +97,12 @@ def do_predict(args: argparse.Namespace) -> None:
 def _explain(rows: list[dict[str, Any]], args: argparse.Namespace) -> None:
     """Write beside each answer what it rests on."""
     from alexnet_tf import panel
-    from alexnet_tf.predict import find_model, load
+    from alexnet_tf.predict import find_model, load, named
     from alexnet_tf.splits import read_image
 
     path, names = find_model(args.model, args.runs)
     model = load(path)
+    names = named(names, model.output_shape[-1], path)
     args.explain.mkdir(parents=True, exist_ok=True)
     for number, row in enumerate(rows):
         target = args.explain / f"{number:03}-{Path(row['path']).stem}.png"

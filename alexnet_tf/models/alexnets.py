@@ -82,15 +82,18 @@ def lab3(
     choose("norm", norm, ["batch", "lrn", "none"])
     choose("activation", activation, ["relu", "leaky", "tanh"])
     choose("head", head, ["linear", "sigmoid"])
-    # PyTorch's He initialization is not truncated, Keras' he_normal is.
-    init = {"kernel_initializer": keras.initializers.VarianceScaling(2.0, "fan_in", "untruncated_normal")}
+
+    def init() -> dict[str, Any]:
+        """For each layer its own: one initializer gives layers of one shape the same weights."""
+        # PyTorch's He initialization is not truncated, Keras' he_normal is.
+        return {"kernel_initializer": keras.initializers.VarianceScaling(2.0, "fan_in", "untruncated_normal")}
 
     channels = [96, 256, 384, 384, 256][:convolutions]
     channels[-1] = 256
     for number, count in enumerate(channels, start=1):
         kernel, stride, padding = {1: (11, 4, "valid"), 2: (5, 1, "same")}.get(number, (3, 1, "same"))
         kind = StridedConv2D if stride > 1 else layers.Conv2D
-        yield kind(round(count * width), kernel, strides=stride, padding=padding, name=f"conv{number}", **init)
+        yield kind(round(count * width), kernel, strides=stride, padding=padding, name=f"conv{number}", **init())
         if number <= 2 and norm == "batch":
             yield BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"norm{number}")
         if number <= 2 and norm == "lrn":
@@ -100,11 +103,11 @@ def lab3(
             yield layers.MaxPooling2D(3, strides=2, name=f"pool{number}")
     yield layers.Flatten(name="flatten")
     for number in range(6, 5 + dense_layers):
-        yield layers.Dense(dense_units, name=f"fc{number}", **init)
+        yield layers.Dense(dense_units, name=f"fc{number}", **init())
         yield activate(activation, f"act{number}")
         if number <= 7 and dropout:
             yield layers.Dropout(dropout, name=f"drop{number}")
-    yield logits(classes, 5 + dense_layers, **init)
+    yield logits(classes, 5 + dense_layers, **init())
     if head == "sigmoid":
         yield layers.Activation("sigmoid", dtype="float32", name="sigmoid")
         # Keras' losses look through a sigmoid to its input; one more operation hides it from them.
@@ -160,8 +163,13 @@ def alexnet2012(
     something to work with from the start. A narrow network needs a larger `spread` than the
     paper's 0.01, or nothing of the image is left at its end.
     """
-    weights = {"kernel_initializer": keras.initializers.RandomNormal(stddev=spread)}
-    one = {**weights, "bias_initializer": "ones"}
+
+    def weights() -> dict[str, Any]:
+        """For each layer its own: one initializer gives layers of one shape the same weights."""
+        return {"kernel_initializer": keras.initializers.RandomNormal(stddev=spread)}
+
+    def one() -> dict[str, Any]:
+        return {**weights(), "bias_initializer": "ones"}
 
     def conv(number: int, count: int, size: int, split: bool, **init: Any) -> keras.layers.Layer:
         kwargs = {"padding": "same", "activation": "relu", "name": f"conv{number}", **init}
@@ -170,17 +178,18 @@ def alexnet2012(
         return layers.Conv2D(round(count * width), size, **kwargs)
 
     yield layers.ZeroPadding2D(((1, 2), (1, 2)), name="pad1")
-    yield StridedConv2D(round(96 * width), 11, strides=4, activation="relu", name="conv1", **weights)
+    yield StridedConv2D(round(96 * width), 11, strides=4, activation="relu", name="conv1", **weights())
     for number in 1, 2:
         if number == 2:
-            yield conv(2, 256, 5, True, **one)
+            yield conv(2, 256, 5, True, **one())
         if lrn:
             yield LocalResponseNormalization(depth_radius=2, bias=2.0, name=f"norm{number}")
         yield layers.MaxPooling2D(3, strides=2, name=f"pool{number}")
-    yield conv(3, 384, 3, False, **weights)
-    yield conv(4, 384, 3, True, **one)
-    yield conv(5, 256, 3, True, **one)
+    yield conv(3, 384, 3, False, **weights())
+    yield conv(4, 384, 3, True, **one())
+    yield conv(5, 256, 3, True, **one())
     yield layers.MaxPooling2D(3, strides=2, name="pool5")
     yield layers.Flatten(name="flatten")
-    yield from hidden([dense_units, dense_units], "relu", dropout, **one)
-    yield logits(classes, 8, **weights)
+    for number in 6, 7:
+        yield from hidden([dense_units], "relu", dropout, first=number, **one())
+    yield logits(classes, 8, **weights())

@@ -85,16 +85,16 @@ class _Pages:
 
 def _row(row: Verdict, claim: claims.Claim, pages: Mapping[tuple[str, str, str], str]) -> dict[str, Any]:
     """A line of the scorecard, with the page of the runs behind it."""
-    measured = row.measured is not None
+    measured, rule = row.measured is not None, claim.rule
     behind = [
         (name, pages[name, row.budget, claim.protocol]) for name in (claim.recipe, claim.versus) if measured and name
     ]
     return {
         **{key: getattr(row, key) for key in ("claim", "source", "budget", "verdict", "why")},
         "says": claim.says,
-        "reported": shown(row.reported),
-        "measured": shown(row.measured) if measured else "",
-        "interval": f"[{shown(row.low)}, {shown(row.high)}]",
+        "reported": shown(row.reported, rule),
+        "measured": shown(row.measured, rule) if measured else "",
+        "interval": f"[{shown(row.low, rule)}, {shown(row.high, rule)}]",
         "n": row.n or "",
         "runs": behind,
     }
