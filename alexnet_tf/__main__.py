@@ -167,7 +167,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; errors are one line, Ctrl-C is 130."""
     args = parser().parse_args(arguments)
-    return told(lambda: args.handler(args))
+    return told(lambda: args.handler(args), args)
 
 
 if __name__ == "__main__":

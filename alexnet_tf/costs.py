@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-
+from alexnet_tf.files import read_object
 from alexnet_tf.runs import home
 
 
 def median(name: str, file: str = "costs") -> float | None:
     """A cost by name, such as `memory/flowers-lrn` (MiB) or `step/flowers-lrn`; None if it was not measured yet."""
-    measured = home() / "reports" / "bench" / f"{file}.json"
-    found = json.loads(measured.read_text()) if measured.exists() else {}
-    return found.get(name, {}).get("median")
+    return read_object(home() / "reports" / "bench" / f"{file}.json").get(name, {}).get("median")
 
 
 def ratio(name: str) -> float | None:

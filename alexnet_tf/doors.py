@@ -265,7 +265,7 @@ def download(name: str, wanted: Download, data_dir: Path) -> Path:
         try:
             found = _fetch(source, partial)
         except (OSError, http.client.HTTPException) as error:
-            told.append(f"{source}: {getattr(error, 'reason', error)}")
+            told.append(f"{source}: {str(getattr(error, 'reason', error)).strip()}")
             continue
         if found == wanted.sha256:
             partial.replace(target)

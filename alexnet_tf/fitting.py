@@ -112,7 +112,8 @@ def _prepared(split: Split, preprocess: Preprocess) -> Iterable[np.ndarray]:
 
 def whiten(model: keras.Sequential, recipe: Recipe, train: Split) -> None:
     """Let the first convolution whiten patches of the training images, as the network sees them."""
-    few = train.take(np.arange(min(len(train), LOOKED_AT)))
+    count = min(len(train), LOOKED_AT)  # of photographs from all of the folder, which is sorted by class
+    few = train.take(np.linspace(0, len(train) - 1, count).astype(int) if train.files else np.arange(count))
     today.whiten(model, _prepared(few, make_preprocess(recipe)))
 
 
@@ -188,7 +189,7 @@ def _go_on(
     passed, step = divmod(saver.step, in_a_pass)
     # Under TensorFlow it is Keras that shares the batches among the devices.
     shared: dict[str, Any] = {"share": share} if keras.backend.backend() == "jax" else {}
-    with _damage_told():
+    with damage_told():
         stream = streams.training_stream(
             splits.train,
             classes,
@@ -208,7 +209,7 @@ def _go_on(
         part = "test" if splits.val is None else "validation"
         callbacks = [*callbacks, Progress(saver.run, recipe.epochs, steps, part)]
     callbacks = [*callbacks, *watching]
-    with _damage_told():
+    with damage_told():
         model.fit(
             stream,
             epochs=epochs.stop,
@@ -222,7 +223,7 @@ def _go_on(
 
 
 @contextlib.contextmanager
-def _damage_told() -> Iterator[None]:
+def damage_told() -> Iterator[None]:
     """An image that can't be read is told in its own sentence, not in TensorFlow's."""
     try:
         yield

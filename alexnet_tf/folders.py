@@ -62,30 +62,46 @@ def folder(path: Path | str, skip_damaged: bool = False) -> tuple[Split, tuple[s
     inside: dict[str, list[Path]] = {name: [] for name in names}
     for file in images_among(base, (file for name in names for file in (base / name).iterdir())):
         inside[file.parent.name].append(file)
+    _tell_of_deeper(base, names)
     files = list(inside.values())
-    bad = damaged([file for found in files for file in found])
+    count = sum(map(len, files))
+    bad = damaged([file for found in files for file in found]) if skip_damaged or count <= CHECKED else set()
     if bad and not skip_damaged:
-        listed = ", ".join(str(file.relative_to(base)) for file in bad[:5]) + (", …" if len(bad) > 5 else "")
+        listed = ", ".join(str(file.relative_to(base)) for file in sorted(bad)[:5]) + (", …" if len(bad) > 5 else "")
         raise LabError(
-            f"{len(bad)} of {sum(map(len, files))} files in {base} can't be read as images: {listed}. "
-            "Repair or remove them, or leave them out with --skip-damaged."
+            f"{len(bad)} of {count} files in {base} can't be read as images: {listed}. "
+            "Repair or remove them; --skip-damaged leaves them out of a folder of your own."
         )
-    files = [[file for file in found if file not in set(bad)] for found in files]
+    files = [[file for file in found if file not in bad] for found in files]
     for name, found in zip(names, files, strict=True):
         if not found:
             raise LabError(f"The class folder {base / name} holds no image: fill it or remove it.")
     flat = [file for found in files for file in found]
     labels = np.repeat(np.arange(len(names)), [len(found) for found in files])
     ids = np.array([str(file.relative_to(base)) for file in flat])
-    skipped = tuple(str(file.relative_to(base)) for file in bad)
+    skipped = tuple(str(file.relative_to(base)) for file in sorted(bad))
     return Split(ids, labels.astype("int64"), files=tuple(map(str, flat))), names, skipped
 
 
+def _tell_of_deeper(base: Path, names: Iterable[str]) -> None:
+    """A folder inside a class folder is no part of the class, which somebody might expect."""
+    entries = [entry for name in names for entry in (base / name).iterdir()]
+    deeper = sorted(entry for entry in entries if entry.is_dir() and entry.name[0] != ".")
+    if deeper:
+        print(
+            f"{len(deeper)} folder(s) inside the classes of {base} are left out, such as "
+            f"{deeper[0].relative_to(base)}: images lie directly in the folder of their class.",
+            file=sys.stderr,
+        )
+
+
 def images_among(base: Path, files: Iterable[Path]) -> list[Path]:
-    """The files with an image's ending, in order; of others in plain sight it is told how many are left out."""
-    there = sorted(file for file in files if file.is_file())
+    """The files in plain sight with an image's ending, in order; of others it is told how many are left out."""
+    there = sorted(file for file in files if file.is_file() and file.name[0] != ".")
     images = [file for file in there if file.suffix.lower() in IMAGE_ENDINGS]
-    others = [file for file in there if file.suffix.lower() not in IMAGE_ENDINGS and file.name[0] != "."]
+    others = [file for file in there if file.suffix.lower() not in IMAGE_ENDINGS]
+    if unreadable := [file for file in images if str(file).encode(errors="replace").decode() != str(file)]:
+        raise LabError(f"The name of {str(unreadable[0])!r} is not in UTF-8: rename it ({len(unreadable)} such files).")
     if others:
         endings = ", ".join(sorted({file.suffix.lower() or "none" for file in others}))
         print(
@@ -96,7 +112,7 @@ def images_among(base: Path, files: Iterable[Path]) -> list[Path]:
     return images
 
 
-def damaged(files: Sequence[Path]) -> list[Path]:
+def damaged(files: Sequence[Path]) -> set[Path]:
     """The files that can't be read as images; each is decoded, small where its format allows."""
 
     def is_damaged(file: Path) -> bool:
@@ -112,7 +128,5 @@ def damaged(files: Sequence[Path]) -> list[Path]:
             return True
         return False
 
-    if len(files) > CHECKED:
-        return []
     with ThreadPoolExecutor() as pool:
-        return [file for file, bad in zip(files, pool.map(is_damaged, files), strict=True) if bad]
+        return {file for file, bad in zip(files, pool.map(is_damaged, files), strict=True) if bad}

@@ -99,10 +99,9 @@ LEARNED = 10_000  # training images that tell how well a network knows what it w
 
 def training(run: Run) -> Arrays:
     """Which of the first training images the network gets right, as they are: no dropout, nothing augmented."""
-    record = run.record
 
     def compute(model: Any) -> Arrays:
-        trained = datasets.load(record["dataset"], record["protocol"], record["recipe"]["train_images"]["value"]).train
+        trained = datasets.again(run.record).train
         few = trained.take(np.arange(min(LEARNED, len(trained)) // 8 * 8))  # whole bytes of eight answers
         return {"right": np.packbits(model.predict(few.pixels, verbose=0).argmax(axis=1) == few.labels)}
 

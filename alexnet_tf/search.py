@@ -132,6 +132,9 @@ def search(
     recipe = recipes.get(name).at(budget).change(fixed or {})
     training.searchable(recipe)
     axes = axes or usual(recipe)
+    names = [one.name for one in axes] + list(fixed or {})
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise UsageError(f"{', '.join(sorted(twice))} is given twice: search for it once, or fix it with --set.")
     for one in axes:  # a wrong name or an impossible value is told before anything is trained
         for value in one.choices or (one.low, one.high):
             recipe.change({one.name: value})
@@ -208,9 +211,12 @@ def _study(place: Path, recipe: Recipe, axes: Sequence[Axis], seed: int, folds: 
     begun = study.user_attrs.get("asked", asked)
     if begun != asked:
         inside = f", {begun['folds']} folds" if "folds" in begun else ""
+        fields = {key: {"value": value} for key, value in begun["recipe"].items()}
+        changed = runs.changed_fields(fields, recipe.fields()).items()
+        others = "".join(f"; {name} {old!r}, now {new!r}" for name, (old, new) in changed)
         raise LabError(
-            f"The search in {place} asked something else ({'; '.join(begun['space'])}; seed {begun['seed']}{inside}): "
-            "ask the same, or name another folder with --to."
+            f"The search in {place} asked something else ({'; '.join(begun['space'])}; seed {begun['seed']}{inside}"
+            f"{others}): ask the same, or name another folder with --to."
         )
     study.set_user_attr("asked", asked)
     for trial in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):

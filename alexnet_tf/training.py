@@ -22,7 +22,7 @@ import numpy as np
 
 from alexnet_tf import datasets, devices, provenance, recipes, runs
 from alexnet_tf.errors import DivergedError, LabError, UsageError
-from alexnet_tf.fitting import fit, make_loss, make_preprocess, streams
+from alexnet_tf.fitting import damage_told, fit, make_loss, make_preprocess, streams
 from alexnet_tf.preprocess import Preprocess
 from alexnet_tf.quiet import keras
 from alexnet_tf.recipe import Recipe, choose_budget
@@ -83,7 +83,8 @@ def train(
         if devices.first():
             saver.set_model(model)
             begun["kept_epoch"] = saver.keep_best()
-            _finish(run, recipe, splits, model, begun)
+            with damage_told():
+                _finish(run, recipe, splits, model, begun)
     return runs.Run(run.path, run.scratch)
 
 
@@ -91,6 +92,8 @@ def searchable(recipe: Recipe) -> None:
     """Raise unless a training of the recipe has an accuracy to be judged by."""
     if recipe.loss == "rebuilding":
         raise UsageError(f"{recipe.name} rebuilds images: it has no accuracy to be searched by.")
+    if recipe.untrained:
+        raise UsageError(f"{recipe.name} is not trained: no setting of its training matters.")
 
 
 def validated(
@@ -220,6 +223,12 @@ def _begin(
         raise LabError(
             f"{run} was begun with an older recipe (changed since: {', '.join(changed)}): train it anew with --fresh."
         )
+    backends = [about["provenance"].get("backend", "tensorflow") for about in (earlier, begun)]
+    if backends[0] != backends[1]:  # whose shuffle and draws are others
+        raise LabError(
+            f"{run} was begun with KERAS_BACKEND={backends[0]}, and this is {backends[1]}: "
+            "go on with that one, or train it anew with --fresh."
+        )
     begun["provenance"].update(
         {name: earlier["provenance"][name] for name in ("started", "started_from") if name in earlier["provenance"]}
     )
@@ -236,6 +245,10 @@ def _images(
     held: tuple[int, int] | None = None,
 ) -> datasets.Splits:
     """What a training sees, told in its record; a resumed one must go on with what it began with."""
+    if recipe.fold and recipe.trunk:
+        same = {datasets.untouched(one.dataset) for one in (recipe, recipes.get(recipe.trunk))}
+        if len(same) == 1:
+            raise UsageError(f"A fold would be tested on images that {recipe.trunk} has seen: leave folds out.")
     splits = datasets.load(recipe.dataset, protocol, recipe.train_images, skip_damaged, recipe.fold, held)
     seen = splits.fingerprint()
     if run.begun.get("provenance", {}).get("dataset_fingerprint", seen) != seen:

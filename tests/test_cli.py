@@ -1,6 +1,7 @@
 """The command line: exit status, JSON, one clear line, and light imports."""
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -10,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from alexnet_tf.__main__ import main
+from alexnet_tf.__main__ import main, parser
+from alexnet_tf.commands.told import told
 from alexnet_tf.recipes import RECIPES
 
 TINY = ["--set", "train_images=48", "--set", "batch_size=16", "--set", "options.width=0.05"]
@@ -122,6 +124,14 @@ def folder_and_pattern(tmp_path, store, answer, capsys):
     assert "did you mean 'conv1'" in capsys.readouterr().err
     with Image.open(tmp_path / "why" / "000-grey.png") as drawn:
         assert drawn.size[0] > 100
+    (bare := tmp_path / "bare").mkdir()  # a network without its classes' names
+    shutil.copy(next(tmp_path.rglob("model.keras")), bare)
+    words = ["predict", str(tmp_path / "grey.png"), "--model", str(bare / "model.keras")]
+    assert main([*words, "--explain", str(bare / "why")]) == 0
+    assert re.search(r"grey.png: \d \d", capsys.readouterr().out)
+    (bare / "classes.json").write_text('["cat", "dog"]')
+    assert main([*words, "--explain", str(bare / "why")]) == 1
+    assert "has 10 classes, and 2 names are listed beside it" in capsys.readouterr().err
     for name in "cat", "tree":
         (tmp_path / "labelled" / name).mkdir(parents=True)
         Image.new("RGB", (20, 30 if name == "cat" else 20)).save(tmp_path / "labelled" / name / "x.png")
@@ -175,6 +185,19 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(tmp_path):
     (row,) = json.loads(done.stdout)
     assert row["status"] == "unfinished"
     assert row["epochs"] >= 2
+
+
+def test_what_is_stopped_says_how_to_go_on(capsys):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    said = []
+    for words in ["train", "lab-base"], ["train", "lab-base", "--fresh"], ["list"]:
+        assert told(interrupted, parser().parse_args(words)) == 130
+        said.append(capsys.readouterr().err.strip())
+    assert "The same command goes on from there" in said[0]
+    assert "The same command without --fresh goes on from there" in said[1]
+    assert said[2] == "alexnet_tf: stopped."
 
 
 def test_large_families_are_folded_until_they_are_asked_for(capsys):

@@ -1,12 +1,15 @@
 """Splits, protocols, folders, and errors with a remedy."""
 
+import os
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from alexnet_tf import datasets
+from alexnet_tf import datasets, folders
 from alexnet_tf.errors import LabError, UsageError
 from alexnet_tf.folders import folder
 from alexnet_tf.splits import Split, Splits, fold, split_off, stratified
@@ -156,6 +159,31 @@ def test_damaged_files_are_named_and_counted_and_skipped_only_when_asked(tmp_pat
         file.unlink()
     with pytest.raises(LabError, match="cat holds no image"):
         folder(base, skip_damaged=True)
+
+
+def test_a_large_folder_is_opened_file_by_file_only_when_damaged_ones_shall_be_left_out(tmp_path, monkeypatch):
+    base = spoil(make_folder(tmp_path / "photos"))
+    monkeypatch.setattr(folders, "CHECKED", 5)
+    assert len(folder(base)[0]) == 13
+    split, _, skipped = folder(base, skip_damaged=True)
+    assert (len(split), len(skipped)) == (7, 6)
+
+
+def test_hidden_and_deeper_files_are_no_images_of_a_class(tmp_path, capsys):
+    base = make_folder(tmp_path)
+    (base / "cat" / "._0.png").write_bytes(b"what macOS keeps beside a file")
+    (base / "dog" / "more").mkdir()
+    Image.new("RGB", (5, 5)).save(base / "dog" / "more" / "x.png")
+    assert len(folder(base)[0]) == 6
+    assert f"1 folder(s) inside the classes of {base} are left out, such as dog/more" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names are always text")
+def test_a_name_that_is_no_text_is_told(tmp_path):
+    base = make_folder(tmp_path)
+    (base / "cat" / "0.png").rename(os.fsdecode(os.fsencode(base / "cat") + b"/caf\xe9.png"))
+    with pytest.raises(LabError, match=r"caf.*png' is not in UTF-8: rename it \(1 such files\)"):
+        folder(base)
 
 
 @pytest.mark.parametrize("name", ["test", "val", "valid", "validation"])

@@ -207,6 +207,12 @@ def server(tmp_path):
         def log_message(self, *args):
             pass
 
+        def do_GET(self):
+            if self.path == "/portal":
+                self.wfile.write(b"Please log in first.\r\n")
+            else:
+                super().do_GET()
+
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
         thread = threading.Thread(target=running.serve_forever)
         thread.start()
@@ -222,12 +228,14 @@ def wanted(content, *sources, target=doors.ARCHIVE):
 def test_a_download_is_checked_and_falls_back(tmp_path, server):
     good = make_archive(tmp_path / "www" / "good.tar.gz").read_bytes()
     (tmp_path / "www" / "bad.tar.gz").write_bytes(b"something else")
-    sources = [f"{server}/missing.tar.gz", f"{server}/bad.tar.gz", f"{server}/good.tar.gz"]
+    sources = [f"{server}/{name}" for name in ("missing.tar.gz", "bad.tar.gz", "portal", "good.tar.gz")]
     assert doors.download("cifar10", wanted(good, *sources), tmp_path / "data").read_bytes() == good
     assert len(datasets.load("cifar10").train) == 100
     other = tmp_path / "other"
-    with pytest.raises(LabError, match=r"cifar10 can't be had.*(?i:not found).*is not cifar10.*yourself"):
-        doors.download("cifar10", wanted(good, *sources[:2]), other)
+    with pytest.raises(
+        LabError, match=r"cifar10 can't be had.*(?i:not found).*is not cifar10.*Please log in.*yourself"
+    ):
+        doors.download("cifar10", wanted(good, *sources[:3]), other)
     assert not list(other.iterdir())
 
 

@@ -99,6 +99,11 @@ def test_an_interaction_is_a_contrast_of_four(make_run):
 def test_runs_on_different_images_are_not_paired(make_run):
     with pytest.raises(LabError, match="different images"):
         evaluation.paired_difference([make_run("lab-bce", [True] * 3)], [make_run("lab-base", [True] * 2)])
+    ours, theirs = make_run("lab-4conv", [True] * 3), make_run("lab-3conv", [True] * 3)
+    evaluation.paired_difference([ours], [theirs])
+    theirs.outputs["test_labels"][0] = 1  # those of another data set, whose images have the same numbers
+    with pytest.raises(LabError, match="different images"):
+        evaluation.paired_difference([ours], [theirs])
 
 
 def test_small_records_pair_like_whole_ones(make_run):

@@ -1,5 +1,6 @@
 """Networks that travel with the checkout: what a release writes, and that `predict` finds it."""
 
+import dataclasses
 import hashlib
 import importlib.util
 import json
@@ -12,6 +13,7 @@ from PIL import Image
 
 from alexnet_tf import datasets, evaluation, export, files, paintbox, predict, released, runs
 from alexnet_tf.__main__ import main
+from alexnet_tf.commands import networks
 from alexnet_tf.errors import LabError, UsageError
 
 
@@ -77,6 +79,19 @@ def test_what_16_bits_cannot_hold_keeps_its_32(tmp_path):
     np.testing.assert_array_equal(bias, np.float16([0.1, 0.2]))
 
 
+def test_a_network_is_not_measured_on_other_images_than_it_was_tested_on(checkout, finished, monkeypatch):
+    released.release(finished, "small")
+    load = datasets.load
+
+    def split_otherwise(*arguments):  # what was tested is trained on, and the other way about
+        splits = load(*arguments)
+        return dataclasses.replace(splits, train=splits.test, test=splits.train)
+
+    monkeypatch.setattr(datasets, "load", split_otherwise)
+    with pytest.raises(LabError, match="cifar10-bn64 was trained and tested on other images, or split otherwise"):
+        released.find("small").outputs  # noqa: B018
+
+
 @pytest.mark.parametrize(
     ("name", "changes", "said"),
     [
@@ -99,7 +114,7 @@ def test_what_is_too_large_or_ill_named_is_not_released(checkout, finished, monk
     assert not predict.released()
 
 
-def test_a_released_network_is_measured_and_exported_by_its_name(checkout, finished, capsys):
+def test_a_released_network_is_measured_and_exported_by_its_name(checkout, finished, capsys, monkeypatch):
     target = released.release(finished, "small")
     assert main(["evaluate", "small"]) == 0
     rate = f"{finished.record['metrics']['test_accuracy']:.2%}"
@@ -110,8 +125,10 @@ def test_a_released_network_is_measured_and_exported_by_its_name(checkout, finis
     assert evaluation.correct(asked).mean() == pytest.approx(evaluation.correct(finished).mean())
     if not importlib.util.find_spec("tf2onnx"):
         pytest.skip("the export extra is not installed")
-    words = ["export", "small", "--to", str(checkout / "to"), "--formats", "saved-model", "--images", "20"]
-    assert main(words) == 0
+    assert main(["export", "small", "--to", str(checkout / "to"), "--formats", "saved-model", "--images", "20"]) == 0
+    assert not (target / "export.json").exists()  # a card tells of all formats
+    monkeypatch.setattr(networks, "EXPORTS", ("saved-model",))
+    assert main(["export", "small", "--images", "20"]) == 0
     found = json.loads((target / "export.json").read_text())
     assert list(found["formats"]) == ["keras", "saved-model"]
     assert export.markdown(found) in (target / "README.md").read_text()

@@ -178,6 +178,10 @@ def test_an_older_recipe_is_told_finished_or_not(finished, tmp_path, monkeypatch
     begun["recipe"]["loss"]["value"] = "crossentropy"
     del begun["recipe"]["label_smoothing"]  # begun before there was such a field: it meant its default
     (run.scratch / "begun.json").write_text(json.dumps(begun))
+    other = {**begun, "provenance": {**begun["provenance"], "backend": "tea"}}
+    (run.scratch / "begun.json").write_text(json.dumps(other))
+    with pytest.raises(LabError, match=r"begun with KERAS_BACKEND=tea, and this is .*--fresh"):
+        train_tiny(tmp_path)
     seen = begun["provenance"]["dataset_fingerprint"]
     begun["provenance"]["dataset_fingerprint"] = "others"
     (run.scratch / "begun.json").write_text(json.dumps(begun))

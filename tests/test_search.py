@@ -154,6 +154,14 @@ def test_it_goes_on_and_refuses_another_question(monkeypatch, tmp_path):
     search.search("cifar10-bn64", 3, axes=[RATE], folder=tmp_path)
     found = search.search("cifar10-bn64", 5, axes=[RATE], folder=tmp_path)
     assert len(asked) == len(found.trials) == 5
+    with pytest.raises(LabError, match=r"asked something else \(.*; seed 0; l2 0.0, now 0.1\)"):
+        search.search("cifar10-bn64", 5, axes=[RATE], fixed={"l2": 0.1}, folder=tmp_path)
+    with pytest.raises(UsageError, match="learning_rate is given twice"):
+        search.search("cifar10-bn64", 5, axes=[RATE, search.axis("learning_rate=0.1,0.2")], folder=tmp_path)
+    with pytest.raises(UsageError, match="learning_rate is given twice"):
+        search.search("cifar10-bn64", 5, axes=[RATE], fixed={"learning_rate": 0.1}, folder=tmp_path)
+    with pytest.raises(UsageError, match="untrained is not trained"):
+        search.search("cifar10-resnet18-untrained", 5, axes=[RATE], folder=tmp_path)
     with pytest.raises(LabError, match=r"asked something else \(learning_rate=0.0001..0.1; seed 0\)"):
         search.search("cifar10-bn64", 5, axes=[search.axis("l2=0,0.1")], folder=tmp_path)
 

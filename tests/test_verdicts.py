@@ -67,6 +67,17 @@ def test_a_claim_follows_its_runs(make_run, tmp_path):
     assert row(LEVEL).verdict == row(GAIN).verdict == "not run"
 
 
+def test_the_budget_that_settles_a_claim_comes_before_a_larger_one(make_run, tmp_path):
+    claim = dataclasses.replace(GAIN, budget="laptop", seeds=2)
+    for seed in 0, 1:
+        make_run("lab-bce", np.arange(1000) < 650 + seed, seed=seed, budget="laptop")
+        make_run("lab-base", np.arange(1000) < 700, seed=seed, budget="laptop")
+    make_run("lab-bce", np.arange(1000) < 800), make_run("lab-base", np.arange(1000) < 700)
+    small, large = verdicts.scorecard(tmp_path, [claim, GAIN])
+    assert (small.budget, small.n, small.verdict) == ("laptop", 2, "contradicted")
+    assert (large.budget, large.n, large.verdict) == ("paper", 1, "reproduced")
+
+
 def test_a_race_is_a_level_of_its_ratio_and_needs_two_seeds(make_run, tmp_path):
     claim = next(claim for claim in CLAIMS if claim.rule == "race")
     for seed in 0, 1, 2:
@@ -204,6 +215,10 @@ def test_results_stand_beside_their_sources(make_run, tmp_path):
     assert len(table) == 3
     assert "79.13%" in table[1]
     assert "78.00%" in table[2]
+    long = max(recipes.RECIPES, key=len)
+    make_run(long, np.arange(1000) < 600)
+    _, row = verdicts.results_table(verdicts.results([long], store=tmp_path)).splitlines()
+    assert row.split()[:2] == [long, "paper"]
 
 
 def hundredths(low, high):

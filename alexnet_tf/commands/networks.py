@@ -72,12 +72,17 @@ def do_export(args: argparse.Namespace) -> None:
     own = isinstance(run, released.Released)
     folder = args.to or (runs.cache() / "exported" / str(run) if own else run.scratch / "export")
     found = export.make(run, formats, folder, args.images or export.IMAGES)
-    (released if own else export).keep(run, found)
     rows = export.table(found)
     print(table(rows, list(rows[0])))
     print(f"{found['images']} test images; differences of accuracy paired over them, with 95 % intervals.")
     print(f"Milliseconds are medians on this machine, all formats taking turns: {found['hardware']}.")
     print(f"The files lie in {folder}.")
+    if not own:
+        export.keep(run, found)
+    elif not args.to and set(formats) == set(
+        EXPORTS
+    ):  # its card tells of all formats, made by the command that it names
+        released.keep(run, found)
 
 
 def do_predict(args: argparse.Namespace) -> None:

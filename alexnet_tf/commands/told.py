@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from alexnet_tf.errors import LabError, UsageError
 from alexnet_tf.recipe import parse_value
 
+GO_ON = ("train", "search", "finetune", "reports")  # what a second call goes on with
 
-def told(work: Callable[[], int | None]) -> int:
-    """The exit status of some work, its errors told."""
+
+def told(work: Callable[[], int | None], args: argparse.Namespace) -> int:
+    """The exit status of a command's work, its errors told."""
     try:
         return work() or 0
     except LabError as error:
@@ -28,9 +32,9 @@ def told(work: Callable[[], int | None]) -> int:
         )
         return 1
     except KeyboardInterrupt:
-        print(
-            "\nalexnet_tf: stopped; what was finished is saved. The same command goes on from there.", file=sys.stderr
-        )
+        same = "The same command without --fresh" if getattr(args, "fresh", False) else "The same command"
+        onward = f"; what was finished is saved. {same} goes on from there" if args.command in GO_ON else ""
+        print(f"\nalexnet_tf: stopped{onward}.", file=sys.stderr)
         return 130
 
 
@@ -62,5 +66,6 @@ def overrides_of(items: Sequence[str]) -> dict[str, Any]:
             raise UsageError(f"--set takes KEY=VALUE; received {item!r}.")
         if key in overrides:
             raise UsageError(f"--set {key} is given twice: decide for one value.")
-        overrides[key] = parse_value(value)
+        folder = key == "dataset" and "/" in value  # a run of it is the same run from any working directory
+        overrides[key] = str(Path(value).expanduser().resolve()) if folder else parse_value(value)
     return overrides

@@ -18,7 +18,7 @@ def do_train(args: argparse.Namespace) -> int:
     seat = cluster.find(args.processes, args.process, args.coordinator)
     if seat.processes == 1:
         return _train_here(args, overrides)
-    return cluster.guarded(seat, lambda: told(lambda: _train_here(args, overrides, seat.process == 0)))
+    return cluster.guarded(seat, lambda: told(lambda: _train_here(args, overrides, seat.process == 0), args))
 
 
 def _train_here(args: argparse.Namespace, overrides: dict[str, Any], tells: bool = True) -> int:

@@ -139,41 +139,37 @@ TRUNKS = {"scratch": None, "labels": "grid-base", "turned": "few-turned", "rebui
 FROZEN = ("conv1", "conv2", "conv3", "conv4", "conv5")
 
 
+def _photographs(a_class: int) -> str:
+    return "All photographs" if a_class == A_CLASS[-1] else f"{5 * a_class:,} photographs"
+
+
 def _flowers(trunk: str, a_class: int, frozen: str | None = None) -> Recipe:
     seen = {size: count * (1 if TRUNKS[trunk] else LONGER) for size, count in PHOTOGRAPHS.items()}
     budgets: dict[str, tuple[float, Mapping[str, Any]]] = {
         size: (count / 40_000, _passes(count, 5 * a_class, most=4)) for size, count in seen.items()
     }
-    few = min(a_class, 128)
-    quick = {
-        **QUICK,
-        "dataset": "paintbox-flowers",
-        "train_images": 5 * few,
-        **_passes(QUICK_PHOTOGRAPHS, 5 * few, 2),
-    }
-    budgets["quick"] = (0.1, quick)
+    drawn = _passes(QUICK_PHOTOGRAPHS, 5 * min(a_class, 128), 2)
+    budgets["quick"] = (0.1, {**QUICK, "dataset": "paintbox-flowers", **drawn})
     changes = {
         "dataset": "flowers",
         "crop_from": 64,
         "image_size": 56,
         "augment": {"crop": 4, "flip": 0.5, "color": 0.3},
-        "train_images": 5 * a_class,
+        "train_images": None if a_class == A_CLASS[-1] else 5 * a_class,
         "pretrained": f"{TRUNKS[trunk]}/{{budget}}/{{seed}}" if TRUNKS[trunk] else None,
         "taken": "conv5" if TRUNKS[trunk] else None,
         "frozen": frozen,
     }
     name = f"few-flowers-{trunk}-{a_class}" + (f"-frozen-{frozen}" if frozen else "")
     start = f"a trunk from {TRUNKS[trunk]}" if TRUNKS[trunk] else "scratch"
-    title = f"{5 * a_class:,} photographs of five flowers, from {start}" + (
-        f", frozen up to {frozen}" if frozen else ""
-    )
+    title = f"{_photographs(a_class)} of five flowers, from {start}" + (f", frozen up to {frozen}" if frozen else "")
     return _recipe(name, title, 4_084_933, changes, budgets)
 
 
 def _imagenet(a_class: int) -> Recipe:
     """The trunk that Keras learned from ImageNet, as it is, with one layer on it."""
     flowers = _flowers("labels", a_class)
-    title = f"{5 * a_class:,} photographs of five flowers, from Keras' ImageNet weights"
+    title = f"{_photographs(a_class)} of five flowers, from Keras' ImageNet weights"
     changes = {"model": "mobilenet", "image_size": 96, "crop_from": 110, "pretrained": "imagenet", "taken": None}
     network = flowers.change({**changes, "frozen": "trunk", "options": {}})
     budgets = {
