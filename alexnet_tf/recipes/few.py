@@ -88,7 +88,7 @@ TURNED = _pretrained(
     4 * LABELS[100],
     (1.0, 1.0),
     # No flip: a mirrored image that was turned left looks like one that was turned right.
-    {"dataset": "cifar10-turned", "augment": {"crop": 2}},
+    {"dataset": "cifar10-turned", "augment": {"crop": 2}, "learning_rate": 0.04},
 )
 REBUILT = _pretrained(
     "few-rebuilt",
