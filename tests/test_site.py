@@ -106,6 +106,7 @@ def test_runs_rows_and_printed_figures_stand_behind_a_chapter():
         place("lab-base", "paper", "honest", "lab-base/paper-0123abcd/seed-0"),
         place("lab-bce", "paper", "source", "lab-bce/paper/seed-0"),
         place("lab-bce", "laptop", "source", "lab-bce/laptop/seed-0"),
+        place("grid-tanh", "paper", "source", "grid-tanh/paper/seed-0"),
     ]
 
     def found(code, said, budget="paper"):
@@ -117,6 +118,8 @@ def test_runs_rows_and_printed_figures_stand_behind_a_chapter():
     assert found(train, "lab-base  80.1%\nlab-bce 70 %") == ["lab-base-paper-source", "lab-bce-paper-source"]
     assert found(train, "lab-bce 70 %", "laptop") == ["lab-bce-laptop-source"]
     assert found("print(1)", "lab-base  80.1%") == []
+    assert found(f"from alexnet_tf.recipes import grid\n{train}", "tanh  +3.3 points") == ["grid-tanh-paper-source"]
+    assert found(train, "tanh  +3.3 points") == []
     shown = trail.linked("<b> lab-bce/laptop/seed-0 and lab-bce/paper/seed-7", places)
     assert (
         shown

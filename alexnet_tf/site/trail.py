@@ -14,6 +14,7 @@ from alexnet_tf.verdicts import Result
 
 NAME = re.compile(r"[a-z0-9-]+/(?:laptop|paper)(?:-[0-9a-f]{8})?/seed-\d+")
 ROW = re.compile(r"^([a-z0-9-]+) +(laptop|paper) +(source|honest) ", re.M)  # as `verdicts.results_table` prints it
+FAMILY = re.compile(r"^from alexnet_tf\.recipes import (\w+)$", re.M)
 
 
 @dataclass(frozen=True)
@@ -58,12 +59,15 @@ def behind(notebook: nbformat.NotebookNode, budget: str, places: Sequence[Place]
     """The pages of the runs that a chapter stands on, in the order of the places.
 
     A run that it names counts, and a row of a table of results; where it trains, so does each recipe that it prints a
-    figure of, at the budget that it was executed at and as the source's protocol has it.
+    figure of, at the budget that it was executed at and as the source's protocol has it. Of a family that it imports,
+    such as the grid, the variant's name is enough.
     """
     said = printed(notebook)
     named, rows = set(NAME.findall(said)), set(ROW.findall(said))
     told = {run.partition("/")[0] for run in named} | {row[0] for row in rows}
-    trains = any("training." in cell.source for cell in notebook.cells if cell.cell_type == "code")
-    words = set(re.findall(r"(?<![\w/-])[a-z0-9-]+(?![\w/-])", said)) & RECIPES.keys() if trains else set()
+    code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    words = set(re.findall(r"(?<![\w/-])[a-z0-9-]+(?![\w/-])", said)) if "training." in code else set()
+    words |= {f"{family}-{word}" for family in FAMILY.findall(code) for word in words}
+    words &= RECIPES.keys()
     rows |= {(recipe, budget, "source") for recipe in words - told}
     return [one for one in places if named & set(one.runs) or (one.recipe, one.budget, one.protocol) in rows]
