@@ -85,10 +85,10 @@ class Released(runs.Run):
 
 
 def find(name: str, store: Path | str | None = None, having_weights: bool = False) -> runs.Run:
-    """A released network by its name, unless a store is named; else a run, as `runs.find` does."""
-    known = {} if store else predict.released()
-    if name in known:
-        return Released(known[name].parent, known[name].parent)
+    """A released network by its name or folder, unless a store is named; else a run, as `runs.find` does."""
+    for known, file in ({} if store else predict.released()).items():
+        if name == known or Path(name).resolve() == file.parent.resolve():
+            return Released(file.parent, file.parent)
     return runs.find(name, store, having_weights)
 
 

@@ -121,6 +121,7 @@ def test_a_released_network_is_measured_and_exported_by_its_name(checkout, finis
     assert f"small: test accuracy {rate}" in (told := capsys.readouterr()).out
     assert "asking small about" in told.err
     asked = released.find("small")
+    assert str(released.find(str(target))) == "small"
     np.testing.assert_array_equal(asked.outputs["test_labels"], finished.outputs["test_labels"])
     assert evaluation.correct(asked).mean() == pytest.approx(evaluation.correct(finished).mean())
     if not importlib.util.find_spec("tf2onnx"):
