@@ -12,6 +12,9 @@ PY := .venv/bin/python
 # Tests run in as many processes as there are cores, up to four (a process holds 2 GB).
 SHARED := -n auto --maxprocesses 4 --durations 10
 
+# What of .cache can't be made again in minutes.
+TOOK_HOURS := weights spares search
+
 BUDGET ?= quick
 ONLY ?=
 FRESH ?=
@@ -25,7 +28,7 @@ setup:  ## Create .venv and install the locked packages (the other targets do it
 	@"$(PYTHON)" alexnet_tf/bootstrap.py
 
 reports: setup  ## Execute and render all notebooks into reports/BUDGET/ (BUDGET=, ONLY=, FRESH=1)
-	@"$(PY)" -m alexnet_tf reports --budget "$(BUDGET)" $(if $(ONLY),--only "$(ONLY)") $(if $(FRESH),--fresh)
+	@"$(PY)" -m alexnet_tf reports --budget "$(BUDGET)" $(if $(ONLY),--only "$(ONLY)") $(if $(filter-out 0 no,$(FRESH)),--fresh)
 
 test: setup lint unit nbval  ## Unit tests, notebook regression tests, lint, format and types
 
@@ -56,7 +59,7 @@ pictures: setup  ## Draw the README's pictures anew from the committed runs
 
 bench: setup  ## Measure speeds into reports/bench/ and write its page (a quiet machine, please)
 	@"$(PY)" -m alexnet_tf.bench
-	@"$(PY)" -m alexnet_tf plan imagenet-2012 > reports/bench/imagenet-2012.md
+	@"$(PY)" -m alexnet_tf plan imagenet-2012 > .cache/plan.md && mv .cache/plan.md reports/bench/imagenet-2012.md
 
 upload: setup  ## Notebooks as single files for Colab, Kaggle and elsewhere, into dist/upload/
 	@"$(PY)" -m alexnet_tf.upload
@@ -67,5 +70,6 @@ site: setup  ## The committed reports as static pages, into dist/site/
 lab: setup  ## Open JupyterLab on the notebooks
 	@"$(PY)" -m jupyterlab --notebook-dir notebooks --LabApp.default_url=/lab/tree/START.ipynb
 
-clean:  ## Remove .venv, caches and quick reports (committed runs stay)
-	@rm -rf .venv .venv-oldest .cache reports/quick build dist *.egg-info .pytest_cache .mypy_cache .hypothesis .ruff_cache .coverage
+clean:  ## Remove .venv, caches and quick reports (runs, weights, searches and begun trainings stay)
+	@mkdir -p .cache && find .cache -mindepth 1 -maxdepth 1 $(patsubst %,! -name %,$(TOOK_HOURS)) -exec rm -rf {} +
+	@rm -rf .venv .venv-oldest reports/quick build dist *.egg-info .pytest_cache .mypy_cache .hypothesis .ruff_cache .coverage

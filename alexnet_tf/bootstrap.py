@@ -11,6 +11,11 @@ import shutil
 import subprocess
 import sys
 
+try:
+    import fcntl
+except ImportError:  # not on this system: two of these at once are left to their luck
+    fcntl = None  # type: ignore[assignment]
+
 OLDEST, NEWEST = (3, 11), (3, 13)
 NEWEST_OF_OLDEST = (3, 12)  # the oldest packages were never built for later Pythons
 NEEDED_GB = 5.0
@@ -42,11 +47,11 @@ def check_disk(folder, free_gb=None):
 
 
 def fingerprint(root, lock="requirements.lock"):
-    """What the environment was made from: lock, place and Python version."""
+    """What the environment was made from: the lock, and its place. Another Python does not make it anew."""
     digest = hashlib.sha256()
     with open(os.path.join(root, lock), "rb") as file:
         digest.update(file.read())
-    digest.update(("%s %s" % (root, sys.version)).encode())
+    digest.update(root.encode())
     return digest.hexdigest()
 
 
@@ -55,7 +60,7 @@ def explain(log):
     if "No space left" in log:
         return "The disk is full: free %.0f GB and run it again." % NEEDED_GB
     offline = ("Temporary failure in name resolution", "Failed to establish a new connection", "NewConnectionError")
-    offline += ("ProxyError", "ConnectTimeout", "Read timed out", "Could not find a version", "Max retries")
+    offline += ("ProxyError", "ConnectTimeout", "Read timed out", "Max retries")
     if any(sign in log for sign in offline):
         return "The package index can't be reached: check the network and run it again (it goes on from pip's cache)."
     if "DO NOT MATCH THE HASHES" in log:
@@ -79,31 +84,47 @@ def install(root, name=".venv", lock="requirements.lock"):
     venv = os.path.join(root, name)
     python = os.path.join(venv, "Scripts" if os.name == "nt" else "bin", "python")
     stamp = os.path.join(venv, ".ready")
-    wanted = fingerprint(root, lock)
-    if os.path.exists(stamp) and os.path.exists(python):
-        with open(stamp) as file:
-            if file.read() == wanted:
-                return
-    check_disk(root)
     os.makedirs(os.path.join(root, ".cache"), exist_ok=True)
+    with open(os.path.join(root, ".cache", "setup.lock"), "w") as alone:
+        if fcntl:
+            fcntl.flock(alone, fcntl.LOCK_EX)  # until it is closed; a second make waits for the first
+        if not is_ready(stamp, python, fingerprint(root, lock)):
+            create(root, name, lock, python, stamp)
+
+
+def is_ready(stamp, python, wanted):
+    """Whether the environment stands and was made from what is wanted."""
+    if not (os.path.exists(stamp) and os.path.exists(python)):
+        return False
+    with open(stamp) as file:
+        return file.read() == wanted
+
+
+def create(root, name, lock, python, stamp):
+    """Make the environment anew, in the place of the one that stands there."""
+    venv = os.path.dirname(stamp)
+    check_disk(root)
     log = os.path.join(root, ".cache", "setup.log")
     with open(log, "wb"):
         pass
     print("Setting up %s once: about 4 GB and a few minutes (log: .cache/setup.log) ..." % name)
     sys.stdout.flush()
+    if os.path.exists(stamp):
+        os.remove(stamp)  # before all else: what is half removed is not ready
     shutil.rmtree(venv, ignore_errors=True)
+    maker = getattr(sys, "_base_executable", sys.executable)  # this may be the Python of the environment that was there
     try:
-        run([sys.executable, "-m", "venv", venv], log)
+        run([maker, "-m", "venv", venv], log)
     except SetupError:
         raise SetupError(
             "%s can't create a virtual environment: install its venv module (Debian: apt install python3-venv) "
-            "or name another Python with 'make PYTHON=...'." % sys.executable
+            "or name another Python with 'make PYTHON=...'." % maker
         )
     pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
     run(pip + ["--no-deps", "--require-hashes", "-r", lock], log)
     run(pip + ["--no-deps", "--no-build-isolation", "--editable", "."], log)
     with open(stamp, "w") as file:
-        file.write(wanted)
+        file.write(fingerprint(root, lock))
     print("Ready.")
 
 

@@ -119,7 +119,7 @@ def _checked(given: Mapping[str, str | int | None], environment: Mapping[str, st
         raise UsageError(f"Received {received}: {names[1]} must be a whole number from 0 and below {names[0]}.")
     if not re.fullmatch(r".+:\d{1,5}", address):
         raise UsageError(f"Received {received}: the coordinator is the HOST:PORT where process 0 will listen.")
-    backend = environment.get("KERAS_BACKEND", "tensorflow")
+    backend = environment.get("KERAS_BACKEND") or "tensorflow"
     if int(total) > 1 and backend != "jax":
         raise UsageError(
             f"Received {received} with the {backend} backend, and only JAX's trains in several processes: "

@@ -33,14 +33,14 @@ from alexnet_tf.errors import LabError, UsageError, choose
 from alexnet_tf.files import read_arrays, write_atomically
 from alexnet_tf.folders import own_folder
 from alexnet_tf.recipe import PROTOCOLS
-from alexnet_tf.runs import cache
+from alexnet_tf.runs import cache, home
 from alexnet_tf.splits import HELD_OUT, Split, Splits, fold, split_off, stratified, without_part
 
 
 def data_dir() -> Path:
-    """The folder of the real data."""
+    """The folder of the real data; a relative ``ALEXNET_DATA_DIR`` begins at the checkout, for notebooks too."""
     named = os.environ.get("ALEXNET_DATA_DIR")
-    return Path(named) if named else Path.home() / "tensorflow_datasets"
+    return home() / named if named else Path.home() / "tensorflow_datasets"
 
 
 # What is looked for, and how it is got.
@@ -113,7 +113,7 @@ def _small(
     """A set that fits in memory: as TensorFlow Datasets prepares it, else from the files it is published in."""
     home = prepared.newest(data_dir(), name)
     if home:
-        through_tfds = os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow"
+        through_tfds = (os.environ.get("KERAS_BACKEND") or "tensorflow") == "tensorflow"
         reader = _through_tfds if through_tfds else prepared.images  # the same files without TensorFlow
         parts = [Split(*reader(home, part)) for part in ("train", "test")]
         return Splits(parts[0], None, parts[1], class_names)

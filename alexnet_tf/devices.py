@@ -91,6 +91,8 @@ def spread(devices: str, batch_size: int, rest: int = 0) -> Iterator[Share]:
     would weigh its images unequally, or leave a device without any.
     """
     choose("devices", devices, DEVICES)
+    if devices == "all" and keras.backend.backend() == "torch":
+        raise LabError("A batch is shared among devices with KERAS_BACKEND=tensorflow or jax alone.")
     names = available() if devices == "all" or place()[1] > 1 else ["one"]
     _must_divide(batch_size, rest, len(names))
     if len(names) == 1:

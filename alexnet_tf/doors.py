@@ -259,7 +259,7 @@ def download(name: str, wanted: Download, data_dir: Path) -> Path:
     """Get one file from the first source that answers with the right content; show progress."""
     target = data_dir / wanted.target
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial, told = target.with_name(target.name + ".part"), []
+    partial, told = target.with_name(f"{target.name}.{os.getpid()}.part"), []
     for source in wanted.sources:
         print(f"getting {source} ({wanted.megabytes} MB; a throttled host may take an hour)", file=sys.stderr)
         try:

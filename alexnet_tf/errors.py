@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections import Counter
 from collections.abc import Iterable
 
@@ -23,6 +24,12 @@ class UsageError(LabError):
 
 class DivergedError(LabError):
     """A training's loss is no number any more."""
+
+
+def needs_tensorflow(what: str) -> None:
+    """Raise where Keras has another backend, beside which TensorFlow is not loaded."""
+    if (os.environ.get("KERAS_BACKEND") or "tensorflow") != "tensorflow":
+        raise LabError(f"{what} takes TensorFlow, whatever a run was trained with: leave KERAS_BACKEND unset.")
 
 
 def choose(kind: str, name: str, choices: Iterable[str]) -> str:

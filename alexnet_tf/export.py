@@ -17,7 +17,6 @@ import functools
 import importlib.util
 import json
 import logging
-import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alexnet_tf import bench, datasets, evaluation, predict, provenance
-from alexnet_tf.errors import LabError, choose
+from alexnet_tf.errors import LabError, choose, needs_tensorflow
 from alexnet_tf.files import write_atomically
 from alexnet_tf.runs import Run
 from alexnet_tf.splits import Split, stratified
@@ -190,8 +189,7 @@ FORMATS = {
 def chosen(names: str) -> list[str]:
     """The formats of a list with commas; a wrong name or a missing package is told before anything is loaded."""
     found = [choose("format", name, FORMATS) for name in names.split(",")]
-    if os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
-        raise LabError("Exporting takes TensorFlow, whatever a run was trained with: leave KERAS_BACKEND unset.")
+    needs_tensorflow("Exporting")
     for name in found:
         missing = [package for package in FORMATS[name].needs if importlib.util.find_spec(package) is None]
         if missing:

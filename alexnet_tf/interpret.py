@@ -56,7 +56,7 @@ def activations(model: keras.Sequential, images: Images, layers: Sequence[str]) 
     for place in range(max(wanted) + 1):
         x = network.layers[place](x, training=False)
         if place in wanted:
-            found[wanted[place]] = np.asarray(x, "float32")
+            found[wanted[place]] = ops.convert_to_numpy(x).astype("float32")
     return found
 
 
@@ -176,7 +176,7 @@ def integrated_gradients(
 
 def beliefs(model: keras.Sequential, images: Images, classes: NDArray[np.integer], batch: int = 250) -> Maps:
     """How probable the network finds each image's class."""
-    found = [np.asarray(model(images[i : i + batch], training=False)) for i in range(0, len(images), batch)]
+    found = [ops.convert_to_numpy(model(images[i : i + batch], training=False)) for i in range(0, len(images), batch)]
     return np.concatenate(found)[np.arange(len(images)), classes].astype("float32")
 
 
@@ -200,7 +200,7 @@ def shapley(model: keras.Sequential, images: Images, classes: NDArray[np.integer
     import shap
 
     def ask(pixels: Any) -> NDArray[np.float32]:
-        return np.asarray(model(np.asarray(pixels).astype("uint8"), training=False))
+        return ops.convert_to_numpy(model(np.asarray(pixels).astype("uint8"), training=False))
 
     own = np.zeros(images.shape[:3])
     for place, image in enumerate(images):  # each with its own grey, or a map would depend on its neighbours

@@ -12,12 +12,13 @@ import numpy as np
 from alexnet_tf import interpret, plots
 from alexnet_tf.errors import LabError
 from alexnet_tf.models import transfer
+from alexnet_tf.quiet import keras
 from alexnet_tf.splits import read_image
 
 
 def still(model: Any, image: np.ndarray, names: Sequence[str], layer: str | None = None) -> Any:
     """The image, its Grad-CAM at a layer, and the three most probable classes."""
-    belief = np.asarray(model(image[None], training=False))[0]
+    belief = keras.ops.convert_to_numpy(model(image[None], training=False))[0]
     best = np.argsort(belief)[::-1][:3]
     size = min(image.shape[:2])  # maps are square, as the network's input is
     top, left = ((side - size) // 2 for side in image.shape[:2])

@@ -215,6 +215,8 @@ def _chunks(images: Iterable[np.ndarray]) -> Iterator[list[np.ndarray]]:
 
 def confidences(model: Any, images: Iterable[np.ndarray]) -> np.ndarray:
     """The probabilities of each image's classes; images of one size that come together share a batch."""
+    from alexnet_tf.quiet import keras
+
     rows: list[np.ndarray] = []
     for chunk in _chunks(images):
         by_size: dict[tuple[int, ...], list[int]] = defaultdict(list)
@@ -222,7 +224,7 @@ def confidences(model: Any, images: Iterable[np.ndarray]) -> np.ndarray:
             by_size[image.shape].append(place)
         found: dict[int, np.ndarray] = {}
         for places in by_size.values():
-            answers = np.asarray(model(np.stack([chunk[i] for i in places]), training=False))
+            answers = keras.ops.convert_to_numpy(model(np.stack([chunk[i] for i in places]), training=False))
             if answers.ndim != 2:
                 raise LabError("This network rebuilds images and names no class: take one that was trained on classes.")
             found.update(zip(places, answers, strict=True))

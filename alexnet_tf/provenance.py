@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import re
@@ -75,6 +76,12 @@ def slow_in_bfloat16() -> bool:
     return bool(able) and not able & {"avx512_bf16", "amx_bf16", "bf16"} and not accelerators()
 
 
+def forget_peak() -> None:
+    """Let `peak_memory` begin at what this process holds now, where the system can (Linux)."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
 def peak_memory() -> int | None:
     """The most memory that this process has held so far, in MiB; None where the system does not say."""
     status = Path("/proc/self/status")
@@ -91,6 +98,8 @@ def peak_memory() -> int | None:
 def commit() -> str | None:
     """The checkout's commit, with a plus sign when files differ from it; None outside a checkout."""
     folder = Path(__file__).resolve().parent
+    if not (folder.parent / "pyproject.toml").exists():
+        return None  # installed, perhaps inside somebody else's repository
 
     def git(*words: str) -> str:
         return subprocess.run(

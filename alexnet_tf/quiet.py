@@ -33,7 +33,7 @@ def standard_error_held_back() -> Iterator[None]:
 
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-if os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
+if (os.environ.get("KERAS_BACKEND") or "tensorflow") != "tensorflow":
     # Keras loads TensorFlow beside any backend, merely because it is installed: four seconds for nothing.
     sys.modules.setdefault("tensorflow", None)  # type: ignore[arg-type]
     # Of a card JAX would keep three quarters to itself, and leave other processes of the same search or bench none.

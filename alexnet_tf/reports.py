@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from alexnet_tf import files, runs
-from alexnet_tf.errors import LabError, choose
+from alexnet_tf.errors import LabError, choose, needs_tensorflow
 from alexnet_tf.recipe import BUDGETS
 
 AT_ONCE = {"quick": 2, "laptop": 1, "paper": 1}  # a long training has all cores to itself
@@ -195,8 +195,9 @@ def index(folder: Path, budget: str, reports: Sequence[Report]) -> Path:
 def make(budget: str, only: Sequence[str] = (), fresh: bool = False, folder: Path | None = None) -> list[Report]:
     """Execute, render and index the notebooks of a budget."""
     choose("budget", budget, BUDGETS)
+    needs_tensorflow("Executing the notebooks")
     known = notebooks()
-    chosen = [choose("notebook", name, known) for name in only] or list(known)
+    chosen = list(dict.fromkeys(choose("notebook", name, known) for name in only)) or list(known)
     begin = _longest_first(chosen) if AT_ONCE[budget] > 1 else chosen
     folder = folder or runs.home() / "reports" / budget
     folder.mkdir(parents=True, exist_ok=True)

@@ -42,8 +42,8 @@ def home() -> Path:
 
 
 def cache() -> Path:
-    """Where everything that can be made again lies; ``ALEXNET_CACHE`` moves it."""
-    return Path(os.environ.get("ALEXNET_CACHE") or home() / ".cache")
+    """Where everything that can be made again lies; ``ALEXNET_CACHE`` moves it, a relative one from the checkout."""
+    return home() / (os.environ.get("ALEXNET_CACHE") or ".cache")
 
 
 def store_for(budget: str) -> Path:

@@ -67,6 +67,7 @@ def train(
         if not fresh and now.finished and not now.begun and not now.outdated():
             return now  # another process finished it while this one loaded or waited
         devices.wait()  # nobody reads before the first has discarded
+        provenance.forget_peak()  # that of an earlier training of this process is not this one's
         begun = _begin(run, recipe, name, budget, seed, overrides or {}, protocol)
         if recipe.precision == "mixed_bfloat16" and provenance.slow_in_bfloat16():
             told = "This processor has no instructions for bfloat16 and computes it many times slower than float32"
@@ -302,7 +303,8 @@ def _rebuilt(split: Split, model: keras.Sequential, preprocess: Preprocess) -> d
     painted = model(seen, training=False)
     return {
         "test_ids": few.ids,
-        **{f"test_{name}": np.asarray(x, "float16") for name, x in [("seen", seen), ("rebuilt", painted)]},
+        "test_seen": keras.ops.convert_to_numpy(seen).astype("float16"),
+        "test_rebuilt": keras.ops.convert_to_numpy(painted).astype("float16"),
     }
 
 

@@ -37,6 +37,14 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.skip(reason=reason))
 
 
+@pytest.fixture(autouse=True)
+def nobodys_data(request, monkeypatch, tmp_path_factory):
+    """What the person who runs the tests keeps in the Keras cache or on Kaggle is none of most tests' business."""
+    if not request.node.get_closest_marker("data"):
+        for name in "KERAS_HOME", "ALEXNET_KAGGLE_INPUT":
+            monkeypatch.setenv(name, str(tmp_path_factory.getbasetemp() / "nobody"))
+
+
 @pytest.fixture
 def tiny_splits():
     """Sixty random images of three classes."""

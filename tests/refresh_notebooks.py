@@ -9,6 +9,8 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 
+from alexnet_tf.errors import choose
+
 FLAG = "# NBVAL_CHECK_OUTPUT"
 FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
 
@@ -35,9 +37,9 @@ def strip(notebook):
 
 
 def main(only=""):
-    for path in sorted(FOLDER.glob("[0-9]*.ipynb")):
-        if only and path.stem not in only.split(","):
-            continue
+    known = {path.stem: path for path in sorted(FOLDER.glob("[0-9]*.ipynb"))}
+    for name in only.split(",") if only else known:
+        path = known[choose("notebook", name, known)]
         notebook = nbformat.read(path, as_version=4)
         NotebookClient(notebook, timeout=900, kernel_name="python3", resources={"metadata": {"path": FOLDER}}).execute()
         strip(notebook)

@@ -1,5 +1,8 @@
 """Set-up fails with one clear line."""
 
+import sys
+from pathlib import Path
+
 import pytest
 
 from alexnet_tf import bootstrap
@@ -52,3 +55,27 @@ def test_the_environment_is_made_again_when_the_lock_changes(tmp_path):
     before = bootstrap.fingerprint(str(tmp_path))
     (tmp_path / "requirements.lock").write_text("b")
     assert bootstrap.fingerprint(str(tmp_path)) != before
+
+
+def test_an_environment_is_made_anew_where_the_lock_changed_and_not_ready_before_its_end(tmp_path, monkeypatch):
+    asked = []
+
+    def interrupted(command, log):
+        asked.append(command)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bootstrap, "run", interrupted)
+    monkeypatch.setattr(bootstrap, "check_disk", lambda _: None)
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.touch()
+    monkeypatch.setattr(sys, "executable", str(python))  # its environment is active, and will be gone
+    (tmp_path / "requirements.lock").write_text("a")
+    (tmp_path / ".venv" / ".ready").write_text(bootstrap.fingerprint(str(tmp_path)))
+    bootstrap.install(str(tmp_path))
+    assert not asked
+    (tmp_path / "requirements.lock").write_text("b")
+    with pytest.raises(KeyboardInterrupt):
+        bootstrap.install(str(tmp_path))
+    assert not (tmp_path / ".venv").exists()
+    assert Path(asked[0][0]).exists()

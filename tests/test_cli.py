@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from alexnet_tf import datasets, runs
 from alexnet_tf.__main__ import main, parser
 from alexnet_tf.commands.told import told
 from alexnet_tf.recipes import RECIPES
@@ -49,6 +50,21 @@ def test_data_says_what_is_where_and_how_to_get_the_rest(tmp_path, monkeypatch, 
     assert rows["cifar10"]["found"] is None
     assert "--get cifar10" in rows["cifar10"]["how"]
     assert rows["paintbox"]["found"] == "drawn by code"
+
+
+@pytest.mark.parametrize("words", [["reports"], ["tensorboard", "cifar10-bn64", "--to", "events"]])
+def test_what_takes_tensorflow_says_so_under_another_backend(words, monkeypatch, capsys):
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    assert main(words) == 1
+    assert "takes TensorFlow, whatever a run was trained with: leave KERAS_BACKEND unset" in capsys.readouterr().err
+
+
+def test_relative_folders_begin_at_the_checkout_from_any_working_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("ALEXNET_DATA_DIR", "some/data")
+    monkeypatch.setenv("ALEXNET_CACHE", "some/cache")
+    before = datasets.data_dir(), runs.cache()
+    monkeypatch.chdir(tmp_path)
+    assert (datasets.data_dir(), runs.cache()) == before == (runs.home() / "some/data", runs.home() / "some/cache")
 
 
 @pytest.mark.parametrize(

@@ -191,7 +191,9 @@ def test_tracked_files_hold_no_path_of_a_machine():
     done = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
         pytest.skip("not a git checkout")
-    here = str(Path.home())
+    here = str(Path.home()).rstrip("/")
+    if not here:
+        pytest.skip("no home folder whose name would tell of a machine")
     for name in done.stdout.split():
         path = ROOT / name
         if path.suffix in (".py", ".md", ".toml", ".yml", ".ipynb", ".json", ".lock") and path.exists():

@@ -165,4 +165,6 @@ def peer_version() -> str | None:
     return done.stdout.strip() if done.returncode == 0 else None
 
 
-NO_PEER = f"PyTorch is not installed (pip install '.[peers]', or let {PEER} name a Python that has it): left out."
+NO_PEER = (
+    f"PyTorch is not installed (pip install 'alexnet_tf[peers]'; or let {PEER} name a Python that has it): left out."
+)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from alexnet_tf.commands.told import table
-from alexnet_tf.errors import LabError
+from alexnet_tf.errors import LabError, needs_tensorflow
 
 EXPORTS = ("saved-model", "litert", "onnx", "litert-int8")
 FEW_CLASSES = 10  # of up to so many, the first five are no achievement
@@ -56,6 +56,7 @@ def do_compare(args: argparse.Namespace) -> None:
 def do_tensorboard(args: argparse.Namespace) -> None:
     from alexnet_tf.runs import find
 
+    needs_tensorflow("Writing for TensorBoard")
     found = [find(name, args.runs) for name in args.names]
     from alexnet_tf import events
 
