@@ -208,8 +208,10 @@ def drift(trained: Trained, knob: str, variant: str) -> Interval | None:
 
 
 def _errors(runs: Sequence[Run]) -> dict[int, float]:
-    """The error of each seed."""
-    return {run.record["seed"]: 1 - evaluation.accuracy_of(run) for run in runs}
+    """The error of each seed; half a test image at least, for its logarithm's sake."""
+    return {
+        run.record["seed"]: max(1 - evaluation.accuracy_of(run), 0.5 / run.record["images"]["test"]) for run in runs
+    }
 
 
 def promised(trained: Trained, knob: str) -> dict[int, Interval]:
@@ -243,10 +245,10 @@ def law(trained: Trained, knob: str, variant: str | None = None) -> str | None:
 
     The power is that of the line through all sizes; what was kept of a promise, that of all but the largest.
     """
-    means = {each: found.mean for each, found in curve(trained, knob, variant).items()}
+    means = {size(runs[0], knob): np.mean([*_errors(runs).values()]) for runs in _along(trained, knob, variant)}
     if len(means) < 3:
         return None
-    level, power = growth.lines([*means], 1 - np.array([*means.values()]))
+    level, power = growth.lines([*means], np.array([*means.values()]))
     largest = max(means)
     twice = 1 - np.exp(level + power * np.log(2 * largest))
     told = (

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from alexnet_tf.runs import Run
 
 LEVEL = 0.95  # of every interval
-FEW_TESTED = 1000
 
 
 @dataclass(frozen=True)
@@ -33,6 +32,7 @@ class Interval:
     low: float
     high: float
     n: int
+    tested: float = 0.0  # of half the width, what the test images' luck alone would have, which no seed takes away
 
     def __str__(self) -> str:
         runs = "single run" if self.n == 1 else f"n = {self.n}"
@@ -195,8 +195,7 @@ def _same_images(one: Run, other: Run) -> bool:
 
 def gain_interval(gain: NDArray[np.floating]) -> Interval:
     """What was gained image by image, on average, with its interval: paired over the test images."""
-    mean = float(gain.mean())
-    half = float(stats.norm.ppf((1 + LEVEL) / 2) * gain.std(ddof=1) / np.sqrt(len(gain)))
+    mean, half = float(gain.mean()), _of_images([gain])
     return Interval(mean, mean - half, mean + half, 1)
 
 
@@ -215,9 +214,8 @@ def luck_of(groups: Sequence[Sequence[Run]]) -> Luck | None:
 def contrast(terms: Sequence[tuple[Sequence[Run], float]], of_all: Luck | None = None) -> Interval:
     """A weighted sum of recipes' accuracies, paired over their shared seeds; with one seed, over test images.
 
-    ``[(a, 1), (b, -1)]`` is a difference; four terms of ± 1 are an interaction. With a luck that more trainings
-    than these have told, an interval over seeds is that one's. Few test images are luck, too, the same for all seeds:
-    below `FEW_TESTED` theirs is added.
+    ``[(a, 1), (b, -1)]`` is a difference; four terms of ± 1 are an interaction. An interval over seeds knows the luck
+    of trainings, or the one that more trainings than these have told, and that of having these test images.
     """
     by_seed = [({run.record["seed"]: run for run in group}, weight) for group, weight in terms]
     shared = sorted(set.intersection(*(set(group) for group, _ in by_seed)))
@@ -230,23 +228,45 @@ def contrast(terms: Sequence[tuple[Sequence[Run], float]], of_all: Luck | None =
             if not _same_images(chosen[0][0], run):
                 raise LabError(f"{chosen[0][0]} and {run} were tested on different images: train one anew.")
         gains.append(np.sum([weight * correct(run) for run, weight in chosen], axis=0))
+    if of_all and len(gains) > 1:
+        error = of_all.error([weight for _, weight in terms], len(gains))
+        return _with_tested(gains, float(stats.t.ppf((1 + LEVEL) / 2, of_all.freedom)) * error)
+    return _with_tested(gains)
+
+
+def _with_tested(gains: Sequence[NDArray[np.floating]], half: float | None = None) -> Interval:
+    """What trainings gained image by image, with their luck and that of having these test images, the same for all.
+
+    Of trainings `half` is half the interval, or what these alone tell.
+    """
     if len(gains) == 1:
         return gain_interval(gains[0])
-    found = mean_interval([float(gain.mean()) for gain in gains])
-    half = found.high - found.mean
-    if of_all:
-        error = of_all.error([weight for _, weight in terms], len(gains))
-        half = float(stats.t.ppf((1 + LEVEL) / 2, of_all.freedom)) * error
-    if len(gains[0]) < FEW_TESTED:
-        tested = gain_interval(np.mean(gains, axis=0))
-        half = math.hypot(half, tested.high - tested.mean)
-    return Interval(found.mean, found.mean - half, found.mean + half, found.n)
+    found, tested = mean_interval([float(gain.mean()) for gain in gains]), _of_images(gains)
+    half = math.hypot(found.high - found.mean if half is None else half, tested)
+    return Interval(found.mean, found.mean - half, found.mean + half, found.n, tested)
+
+
+def _of_images(gains: Sequence[NDArray[np.floating]]) -> float:
+    """Half the interval that the luck of having these images gives to the mean of some trainings' gains.
+
+    By how much trainings differ on an image is taken out: that is in what the seeds tell (crossed random effects).
+    """
+    each = np.array(gains, float)
+    spread = each.mean(axis=0).var(ddof=1)
+    if len(each) > 1:
+        spread = max(spread - each.var(axis=0, ddof=1).mean() / len(each), 0.0)
+    return float(stats.norm.ppf((1 + LEVEL) / 2) * math.sqrt(spread / each.shape[1]))
+
+
+def _distance(difference: Interval, freedom: float) -> float:
+    """How many standard errors a difference lies from zero, by its interval of Student's t."""
+    error = (difference.high - difference.mean) / float(stats.t.ppf((1 + LEVEL) / 2, freedom))
+    return abs(difference.mean) / error if error else 0.0 if difference.mean == 0 else math.inf
 
 
 def chance(difference: Interval, freedom: float) -> float:
     """How likely so large a difference would be if there were none, of an interval by Student's t."""
-    error = (difference.high - difference.mean) / float(stats.t.ppf((1 + LEVEL) / 2, freedom))
-    return float(2 * stats.t.sf(abs(difference.mean) / error, freedom)) if error else float(difference.mean == 0)
+    return float(2 * stats.t.sf(_distance(difference, freedom), freedom))
 
 
 def paired_difference(ours: Sequence[Run], theirs: Sequence[Run], of_all: Luck | None = None) -> Interval:
@@ -258,21 +278,18 @@ def averaging_gain(runs: Sequence[Run], looks: str = "ten_crops") -> Interval | 
     """What several looks at an image are worth against one, paired by image; None unless it was measured of a run."""
     measured = [(run, run.measurement(looks)) for run in runs]
     gains = [(kept[looks] == 0).astype("float64") - correct(run) for run, kept in measured if kept]
-    if len(gains) > 1:
-        return mean_interval([float(gain.mean()) for gain in gains])
-    return gain_interval(gains[0]) if gains else None
+    return _with_tested(gains) if gains else None
 
 
 def difference_p(ours: Sequence[Run], theirs: Sequence[Run]) -> float:
-    """How likely so large a difference would be between equals: paired t over seeds; McNemar's exact test with one.
+    """How likely so large a difference would be between equals: by its interval over seeds; McNemar's test with one.
 
     McNemar's speaks of two trained networks, not of two recipes: another seed of the same recipe differs, too.
     """
     by_seed = {run.record["seed"]: run for run in theirs}
     pairs = [(correct(run), correct(by_seed[run.record["seed"]])) for run in ours if run.record["seed"] in by_seed]
     if len(pairs) > 1:
-        rates = np.array([[one.mean(), other.mean()] for one, other in pairs])
-        return float(stats.ttest_rel(rates[:, 0], rates[:, 1]).pvalue)
+        return chance(paired_difference(ours, theirs), len(pairs) - 1)
     from statsmodels.stats.contingency_tables import mcnemar
 
     one, other = pairs[0]
@@ -295,10 +312,8 @@ def against_one(groups: Sequence[Sequence[Run]], base: Sequence[Run], of_all: Lu
     which speak of the networks trained and not of their recipes.
     """
     if of_all := of_all or luck_of([base, *groups]):
-        control, *rates = _rates([base, *groups])
-        gaps = np.mean(rates, axis=1) - control.mean()
-        error = of_all.error((1, -1), len(control))
-        return luck.dunnett(gaps / error if error else np.where(gaps == 0, 0, np.inf), of_all.freedom)
+        gaps = [paired_difference(group, base, of_all) for group in groups]
+        return luck.dunnett([_distance(gap, of_all.freedom) for gap in gaps], of_all.freedom)
     return holm([difference_p(group, base) for group in groups])
 
 
@@ -314,14 +329,12 @@ def overfitting(ours: Sequence[Run], theirs: Sequence[Run]) -> Interval | None:
         mine, other = (group[seed] for group in measured)
         trained = [np.unpackbits((run.measurement("training") or {})["right"]).astype(float) for run in (mine, other)]
         gaps.append((trained[0] - trained[1], correct(mine).astype(float) - correct(other)))
-    if len(gaps) > 1:
-        return mean_interval([float(known.mean() - unknown.mean()) for known, unknown in gaps])
     if not gaps:
         return None
-    known, unknown = (gain_interval(gain) for gain in gaps[0])
-    half = float(np.hypot(known.high - known.mean, unknown.high - unknown.mean))
-    mean = known.mean - unknown.mean
-    return Interval(mean, mean - half, mean + half, 1)
+    by_seed = [float(known.mean() - unknown.mean()) for known, unknown in gaps]
+    mean, tested = float(np.mean(by_seed)), math.hypot(*map(_of_images, zip(*gaps, strict=True)))
+    half = tested if len(gaps) < 2 else math.hypot(tested, mean_interval(by_seed).high - mean)
+    return Interval(mean, mean - half, mean + half, len(gaps), tested)
 
 
 def epochs_to(run: Run, error: float) -> float | None:
@@ -338,8 +351,9 @@ def epochs_to(run: Run, error: float) -> float | None:
 def race(ours: Sequence[Run], theirs: Sequence[Run], error: float) -> Interval | None:
     """How many times as many epochs the others need to a training error, over the seeds that both have.
 
-    Who never gets there counts with all the epochs it had: the ratio is then at least this, and the interval has no
-    upper end. Seeds with which ours never does have none; None where fewer than two are left.
+    Who never gets there counts with all the epochs it had: the mean is then the least that it can be, and how far
+    the ratios lie apart is not known: nothing is told but that. Seeds with which ours never does have none; None where
+    fewer than two are left.
     """
     slower = {run.record["seed"]: run for run in theirs}
     ratios, open_ended = [], False
@@ -352,24 +366,25 @@ def race(ours: Sequence[Run], theirs: Sequence[Run], error: float) -> Interval |
     if len(ratios) < 2:
         return None
     found = mean_interval(ratios)
-    return Interval(found.mean, found.low, math.inf, found.n) if open_ended else found
+    return Interval(found.mean, 0.0, math.inf, found.n) if open_ended else found
 
 
 def seeds_to_decide(interval: Interval, margin: float) -> int | None:
-    """About how many seeds would decide a difference like this one; None with one seed, or beyond 10,000.
+    """About how many seeds would decide a difference like this one; None with one seed, or where none would.
 
-    It is decided once the interval leaves zero or fits into the margin, at today's spread.
+    It is decided once the interval leaves zero or fits into the margin, at today's spread and on these test images.
     """
     if interval.n < 2:
         return None
 
-    def half(n: int) -> float:
-        return spread * float(stats.t.ppf((1 + LEVEL) / 2, n - 1)) / np.sqrt(n)
+    def half(n: int, spread: float = 1.0) -> float:
+        return spread * float(stats.t.ppf((1 + LEVEL) / 2, n - 1)) / math.sqrt(n)
 
-    spread = 1.0
-    spread = (interval.high - interval.low) / 2 / half(interval.n)
+    by_seeds = math.sqrt(max(((interval.high - interval.low) / 2) ** 2 - interval.tested**2, 0.0))
+    spread = by_seeds / half(interval.n)
     goal = max(abs(interval.mean), margin - abs(interval.mean))
-    return next((n for n in range(interval.n + 1, 10_001) if half(n) < goal), None)
+    more = range(interval.n + 1, 10_001)
+    return next((n for n in more if math.hypot(half(n, spread), interval.tested) < goal), None)
 
 
 def most_confused(

@@ -56,8 +56,7 @@ def power_law(images: Sequence[int], right: NDArray[np.bool_ | np.floating]) -> 
 
 def lines(sizes: Sequence[float], errors: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Levels and slopes of the straight lines through the logarithms of sizes and errors; `errors` has a row a size."""
-    known = np.maximum(errors, 1e-6)  # a logarithm needs something
-    slopes, levels = np.polyfit(np.log(np.asarray(sizes, float)), np.log(known), 1)
+    slopes, levels = np.polyfit(np.log(np.asarray(sizes, float)), np.log(errors), 1)
     return levels, slopes
 
 

@@ -121,8 +121,12 @@ def _unit(maps: NDArray[np.floating]) -> Maps:
     return np.divide(maps, highest, out=np.zeros_like(maps), where=highest > 0).astype("float32")
 
 
-def _enlarged(maps: NDArray[np.floating], size: int) -> NDArray[np.float32]:
-    return np.asarray(ops.image.resize(maps[..., None].astype("float32"), (size, size)))[..., 0]
+def _enlarged(maps: NDArray[np.floating], size: int, remains: float) -> NDArray[np.float32]:
+    """Maps as large as the raw images; what the network never saw around the middle that `remains` is zero."""
+    side = round(remains * size)
+    before = (size - side) // 2
+    found = ops.convert_to_numpy(ops.image.resize(maps[..., None].astype("float32"), (side, side)))[..., 0]
+    return np.pad(found, ((0, 0), *[(before, size - side - before)] * 2))
 
 
 def convolutions(network: keras.Sequential) -> list[str]:
@@ -130,22 +134,32 @@ def convolutions(network: keras.Sequential) -> list[str]:
     return [layer.name for layer in network.layers if re.fullmatch(r"conv\d+", layer.name)]
 
 
+def _activated(network: keras.Sequential, name: str) -> int:
+    """The place of the layer that puts out a convolution's maps after its activation, where that is a layer beside."""
+    names = [layer.name for layer in network.layers]
+    activation = name.replace("conv", "act")
+    return names.index(activation) if activation in names else _layer(network, name)
+
+
 def last_large(network: keras.Sequential, side: int = 5) -> str:
     """The last convolution whose maps still have places: at least `side` by `side`, or else the last one."""
     found = convolutions(network)
-    large = [name for name in found if network.get_layer(name).output.shape[1] >= side]
+    large = [name for name in found if network.layers[_activated(network, name)].output.shape[1] >= side]
     return (large or found)[-1]
 
 
 def gradcam(model: keras.Sequential, images: Images, classes: NDArray[np.integer], layer: str | None = None) -> Maps:
-    """Grad-CAM (Selvaraju et al., 2017): a layer's maps, weighted by how much the class's logit rests on each."""
+    """Grad-CAM (Selvaraju et al., 2017): a layer's maps, weighted by how much the class's logit rests on each.
+
+    A convolution's are taken after its activation: what that lets not through is no evidence.
+    """
     prepare, network = parts(model)
-    place = _layer(network, layer or last_large(network)) + 1
+    place = _activated(network, layer or last_large(network)) + 1
     maps = _through(network.layers[:place], prepare(images))
     slopes = _gradient(_logit(network.layers[place:], classes), maps)
     weights = slopes.mean(axis=(1, 2), keepdims=True)
     found = np.maximum((np.asarray(maps, "float32") * weights).sum(axis=-1), 0)
-    return _unit(_enlarged(found, images.shape[1]))
+    return _unit(_enlarged(found, images.shape[1], prepare.remains))
 
 
 def contributions(
@@ -169,9 +183,10 @@ def integrated_gradients(
     model: keras.Sequential, images: Images, classes: NDArray[np.integer], signed: bool = True
 ) -> Maps:
     """Where the pixels lie that raised the class; unsigned, also those that lowered it."""
+    prepare, _ = parts(model)
     found = contributions(model, images, classes)
     found = np.maximum(found, 0) if signed else np.abs(found)
-    return _unit(_enlarged(found, images.shape[1]))
+    return _unit(_enlarged(found, images.shape[1], prepare.remains))
 
 
 def beliefs(model: keras.Sequential, images: Images, classes: NDArray[np.integer], batch: int = 250) -> Maps:

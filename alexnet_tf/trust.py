@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, special, stats
 
-from alexnet_tf.evaluation import LEVEL, Interval
+from alexnet_tf.evaluation import LEVEL, Interval, gain_interval
 
 Logits = NDArray[np.floating]
 Labels = NDArray[np.integer]
@@ -52,8 +52,8 @@ def calibration_error(
     """The expected calibration error with its interval, and what luck alone makes of it.
 
     With finite bins the error is biased upwards, and more so in every resample: the interval is the *basic*
-    bootstrap's, which turns that bias around. The second number is the error below which 95 of 100 networks stay
-    that are as sure and are right exactly as often as they say.
+    bootstrap's, which turns most of that bias around, and is approximate. The second number is the error below which
+    95 of 100 networks stay that are as sure and are right exactly as often as they say.
     """
     rng, sure, right = np.random.default_rng(0), *_sure_and_right(logits, labels, temperature)
     place, error = np.minimum((sure * BINS).astype(int), BINS - 1), reliability(logits, labels, temperature).error
@@ -68,24 +68,26 @@ def calibration_error(
     return Interval(error, max(float(low), 0.0), float(high), 1), float(np.quantile(by_luck, LEVEL))
 
 
-def calibration_gain(logits: Logits, labels: Labels, temperature: float, draws: int = 200) -> Interval:
-    """How much a temperature lowers the calibration error, with its bootstrap interval paired over images."""
-    rng, found = np.random.default_rng(0), []
-    for _ in range(draws):
-        chosen = rng.integers(0, len(labels), len(labels))
-        part = logits[chosen], labels[chosen]
-        found.append(reliability(*part).error - reliability(*part, temperature).error)
-    low, high = np.quantile(found, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    gain = reliability(logits, labels).error - reliability(logits, labels, temperature).error
-    return Interval(gain, float(low), float(high), 1)
+def _surprise(logits: Logits, labels: Labels, temperature: float) -> NDArray[np.float64]:
+    """How unlikely each image's label is by the softmax at a temperature: its negative logarithm."""
+    exact = np.asarray(logits, "float64") / temperature
+    return -special.log_softmax(exact, axis=1)[range(len(labels)), labels]
+
+
+def calibration_gain(logits: Logits, labels: Labels, temperature: float) -> Interval:
+    """How much likelier a temperature makes the labels, in nats an image, paired by image.
+
+    That is what it is fitted for. Of a difference of calibration errors in bins no interval can be had by resampling:
+    each resample adds bias again, most of it where a network is calibrated already.
+    """
+    return gain_interval(_surprise(logits, labels, 1.0) - _surprise(logits, labels, temperature))
 
 
 def fitted_temperature(logits: Logits, labels: Labels) -> float:
     """The temperature whose softmax makes the labels most likely (Guo et al., 2017): fit it on validation images."""
-    exact = np.asarray(logits, "float64")
 
     def loss(log_temperature: float) -> float:
-        return -float(special.log_softmax(exact / np.exp(log_temperature), axis=1)[range(len(labels)), labels].mean())
+        return float(_surprise(logits, labels, np.exp(log_temperature)).mean())
 
     return float(np.exp(optimize.minimize_scalar(loss, bounds=(-3, 4), method="bounded").x))
 

@@ -59,7 +59,9 @@ def judge_difference(found: Interval, sign: int, margin: float) -> tuple[str, st
     if low >= -margin and high <= margin:
         return "no effect", where
     more = evaluation.seeds_to_decide(found, margin)
-    return "inconclusive", where + (f"; about {more} seeds would decide" if more else "; needs more seeds")
+    if more:
+        return "inconclusive", f"{where}; about {more} seeds would decide"
+    return "inconclusive", f"{where}; needs more {'seeds' if found.n < 2 else 'test images'}"
 
 
 def _countable(recipe: str | None, protocol: str, budget: str, found: Sequence[Run]) -> list[Run]:

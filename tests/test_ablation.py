@@ -130,6 +130,13 @@ def test_an_unsteady_variant_is_drawn_whole(trained):
         assert plots.worth(found, "x").axes[0].get_xlim()[1] > 0.2
 
 
+def by_hand(extra, luck):
+    """Of an interaction over three seeds: by the luck of all trainings, and by that of the test images."""
+    half = stats.t.ppf(0.975, luck.freedom) * 2 * luck.apart / np.sqrt(3)
+    error = np.hypot(half, extra.tested) / stats.t.ppf(0.975, luck.freedom)
+    return 2 * stats.t.sf(abs(extra.mean) / error, luck.freedom)
+
+
 def test_what_adds_up_does_not_interact(trained):
     rates = {"grid-base": 0.5, "grid-batch-after": 0.6, "grid-dropout-0": 0.55, "grid-batch-after-dropout-0": 0.65}
     runs = trained(rates)
@@ -137,8 +144,7 @@ def test_what_adds_up_does_not_interact(trained):
     assert found.name == "batch-after and dropout-0"
     assert found.extra.mean == pytest.approx(0, abs=0.01)
     assert found.learned
-    luck = evaluation.luck_of([*runs.values()])
-    assert found.p == pytest.approx(2 * stats.t.sf(abs(found.extra.mean) / (2 * luck.apart / np.sqrt(3)), 6))
+    assert found.p == pytest.approx(by_hand(found.extra, evaluation.luck_of([*runs.values()])))
     worse = {**runs, "grid-batch-after-dropout-0": trained({"grid-gelu": 0.4})["grid-gelu"]}
     assert ablation.interactions(worse)[0].extra.mean == pytest.approx(-0.25, abs=0.02)
     chance = {**runs, "grid-dropout-0": trained({"grid-elu": 0.1})["grid-elu"]}
@@ -151,7 +157,7 @@ def test_pairs_are_corrected_for_their_number_and_one_pair_is_a_variant_already(
     both = {each.name: each for each in ablation.interactions(runs)}
     assert list(both) == ["dropout-0 and sgd-tuned", "tanh-he and glorot"]
     luck = evaluation.luck_of([*runs.values()])
-    lone = [2 * stats.t.sf(abs(e.extra.mean) / luck.error((1, 1, 1, 1), 3), luck.freedom) for e in both.values()]
+    lone = [by_hand(each.extra, luck) for each in both.values()]
     assert [each.p for each in both.values()] == pytest.approx(evaluation.holm(lone))
     assert evaluation.holm(lone) != lone
 

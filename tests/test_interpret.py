@@ -46,6 +46,41 @@ def test_a_known_reason_is_found(lit, name):
     assert found[:, :8, :8].sum() > 0.6 * found.sum()  # a sixteenth of the picture
 
 
+@pytest.mark.parametrize("name", ["Grad-CAM", "integrated gradients", "occlusion"])
+def test_maps_lie_where_their_pixels_do_when_only_the_middle_is_seen(name):
+    _, network = transfer.parts(interpret.spotlight())
+    image = keras.Input((None, None, 3), dtype="uint8")
+    model = keras.Sequential([image, Preprocess(32, crop_from=40), network, keras.layers.Activation("softmax")])
+    pictures = np.zeros((1, 40, 40, 3), "uint8")
+    pictures[:, 4:12, 4:12] = 250  # the corner of the middle
+    found = interpret.METHODS[name](model, pictures, np.ones(1, int))
+    assert found.shape == (1, 40, 40)
+    assert found[0, 4:12, 4:12].sum() > 0.5 * found.sum()
+    rows, columns = (np.average(np.arange(40), weights=found[0].sum(axis=axis)) for axis in (1, 0))
+    assert (rows, columns) == (pytest.approx(7.5, abs=2), pytest.approx(7.5, abs=2))
+
+
+def test_gradcam_counts_nothing_that_an_activation_of_its_own_lets_not_through():
+    network = keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            keras.layers.Conv2D(1, 1, name="conv1"),
+            keras.layers.ReLU(name="act1"),
+            keras.layers.Flatten(),
+            keras.layers.Dense(2, name="fc2"),
+        ]
+    )
+    sides = np.where(np.arange(8) < 4, -1.0, 0.5)  # what is let through counts against the class
+    weights = np.stack([np.zeros(64), np.tile(sides, 8)], axis=1)
+    network.set_weights([np.full((1, 1, 3, 1), 1.0), np.full(1, -1.5), weights, np.zeros(2)])
+    image = keras.Input((None, None, 3), dtype="uint8")
+    model = keras.Sequential([image, Preprocess(8), network, keras.layers.Activation("softmax")])
+    picture = np.full((1, 8, 8, 3), 200, "uint8")
+    picture[:, :, 4:] = 10  # dark: below zero, and dead
+    found = interpret.gradcam(model, picture, np.ones(1, int), "conv1")
+    assert found[0, :, 4:].max() == 0
+
+
 @pytest.mark.parametrize("name", interpret.METHODS)
 def test_nothing_to_explain_gives_zeros_not_nan(lit, name):
     black = np.zeros((1, 32, 32, 3), "uint8")
@@ -72,7 +107,9 @@ def test_gradcam_is_the_papers_formula(small):
     for ours, theirs in zip(small_found, expected, strict=True):
         if theirs.max() > 0:
             assert (
-                np.corrcoef(ours.ravel()[:36], interpret._enlarged(theirs[None], 32)[0, 2::5, 2::5].ravel()[:36])[0, 1]
+                np.corrcoef(ours.ravel()[:36], interpret._enlarged(theirs[None], 32, 1.0)[0, 2::5, 2::5].ravel()[:36])[
+                    0, 1
+                ]
                 > 0.9
             )
 

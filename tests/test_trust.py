@@ -21,7 +21,12 @@ def test_the_calibration_error_is_the_gap_between_sure_and_right():
     found = trust.reliability(logits, labels)
     assert found.error == pytest.approx(0.99 - right)
     gain = trust.calibration_gain(logits, labels, trust.fitted_temperature(logits, labels))
-    assert 0 < gain.low < gain.mean < gain.high < 0.25
+    as_sure, as_right = (
+        -(right * np.log(0.99) + (1 - right) * np.log(0.01)),
+        -(right * np.log(right) + (1 - right) * np.log(1 - right)),
+    )
+    assert gain.mean == pytest.approx(as_sure - as_right, rel=1e-3)
+    assert 0 < gain.low < gain.mean < gain.high
     nothing = trust.calibration_gain(logits, labels, 1.0)
     assert (nothing.low, nothing.mean, nothing.high) == (0, 0, 0)
 

@@ -127,7 +127,7 @@ def test_overfitting_is_the_distance_from_training_to_test_images(make_run, tmp_
         row = verdicts.scorecard(tmp_path, [claim])[0]
         assert (row.n, row.verdict) == (seed + 1, "reproduced")
     assert row.measured == pytest.approx(0.16 + 0.0005)
-    assert row.low > 0.15
+    assert row.low > 0.13
 
 
 def test_ten_crops_are_judged_where_they_were_measured(make_run, tmp_path):

@@ -44,7 +44,7 @@ def curves(
             ax.plot(range(1, len(reference) + 1), reference, color=GREY, linestyle="--", linewidth=1.3)
             ends[reference_name] = (epochs[-1], reference[-1], GREY)
         name_ends(ax, ends)
-    right.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    right.yaxis.set_major_formatter(PercentFormatter(1.0))
     if mark_rate_cuts:
         for before, after in itertools.pairwise(history):
             if after["learning_rate"] < before["learning_rate"] * 0.99:
@@ -68,7 +68,7 @@ def lines(series: Mapping[str, Sequence[float]], title: str, x: str, y: str, fir
     longest = first + max(map(len, series.values())) - 1
     ax.set(xlabel=x, ylabel=y, title=title)
     whole_epochs(ax, longest, first)
-    ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    ax.yaxis.set_major_formatter(PercentFormatter(1.0))
     name_ends(ax, ends)
     return fig
 
@@ -91,7 +91,7 @@ def against_time(
     ax.set_xscale("log")
     name_ends(ax, ends, at=1.1 * ax.get_xlim()[1])
     ax.set(xlabel="seconds of training", ylabel="accuracy", title=title)
-    ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    ax.yaxis.set_major_formatter(PercentFormatter(1.0))
     return fig
 
 
@@ -128,6 +128,6 @@ def growth(
     ax.set_xticks(ticks, [f"{size:,g}" for size in ticks])
     ax.minorticks_off()
     ax.set(xlabel=x, ylabel=y, title=title)
-    ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    ax.yaxis.set_major_formatter(PercentFormatter(1.0))
     ax.legend(loc="best")
     return fig

@@ -52,7 +52,7 @@ def effects(
         ax.plot([], [], marker="|", color=RED, linestyle="", markersize=12, markeredgewidth=2.5, label="source")
         ax.legend(loc="lower right", fontsize=9)
     ax.set_yticks(places, names)
-    ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    ax.xaxis.set_major_formatter(PercentFormatter(1.0))
     ax.set(xlabel=unit, ylim=(-0.6, len(names) - 0.4), title=title)
     return fig
 
@@ -100,7 +100,7 @@ def scorecard(verdicts: Sequence[Verdict]) -> Figure:
         ax.text(1.02, place, _outcome(row), color=color, va="center", fontsize=9)
     ax.set_yticks(range(len(verdicts))[::-1], [f"{row.source}  {row.claim}" for row in verdicts], fontsize=9)
     ax.axvline(0, color="#bbbbbb", linewidth=0.8)
-    ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    ax.xaxis.set_major_formatter(PercentFormatter(1.0))
     ax.set(
         xlim=(-0.2, 1.0), ylim=(-0.7, len(verdicts) - 0.3), xlabel="accuracy, or difference of accuracies", title=title
     )

@@ -47,7 +47,7 @@ def _rows(ax: Axes, found: Sequence[Effect], names: Sequence[str], reach: float)
         ax.plot(effect.gain.mean, place, "o", color=color, markersize=5)
     ax.set_yticks(range(len(found))[::-1], names)
     ax.set_ylim(-0.6, len(found) - 0.4)
-    ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    ax.xaxis.set_major_formatter(PercentFormatter(1.0))
 
 
 @styled
