@@ -247,7 +247,8 @@ def _images(
 ) -> datasets.Splits:
     """What a training sees, told in its record; a resumed one must go on with what it began with."""
     if recipe.fold and recipe.trunk:
-        same = {datasets.untouched(one.dataset) for one in (recipe, recipes.get(recipe.trunk))}
+        trunk = recipes.get(recipe.trunk).at(begun["budget"])
+        same = {datasets.untouched(one.dataset) for one in (recipe, trunk)}
         if len(same) == 1:
             raise UsageError(f"A fold would be tested on images that {recipe.trunk} has seen: leave folds out.")
     splits = datasets.load(recipe.dataset, protocol, recipe.train_images, skip_damaged, recipe.fold, held)

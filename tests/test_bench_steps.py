@@ -88,7 +88,7 @@ def test_without_pytorch_the_rest_is_measured_and_it_is_said(asked, monkeypatch,
     results = steps.training(rounds=1, recipes=["cifar10-bn64"])
     assert "step/cifar10-bn64/vs-as-written" in results["ratios"]
     assert not [name for name in results["ratios"] if "pytorch" in name]
-    assert capsys.readouterr().err.count("pip install '.[peers]'") == 1
+    assert capsys.readouterr().err.count("pip install 'alexnet_tf[peers]'") == 1
 
 
 def test_a_network_that_pytorch_has_not_is_said(asked, capsys):

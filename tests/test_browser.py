@@ -107,7 +107,7 @@ def test_a_reader_gets_from_the_scorecard_to_the_runs_and_to_a_larger_picture(br
     page.click("pre.output a >> nth=0")
     assert "Its trainings" in page.inner_text("main")
     page.goto(chapter.as_uri())
-    page.click("h2#runs + ul a >> nth=0")
+    page.click("h2#runs ~ ul a >> nth=0")
     assert "Its trainings" in page.inner_text("main")
     page.close()
 

@@ -35,7 +35,7 @@ def test_turned_images_are_turned_as_their_class_says():
         np.testing.assert_array_equal(np.rot90(turned.train.image(place), -turn), whole.train.image(7))
 
 
-def test_an_image_is_held_out_in_all_its_turns():
+def test_an_image_is_held_out_in_all_its_turns(own_cache):
     honest, whole = datasets.load("paintbox-turned", "honest"), datasets.load("paintbox")
     kept, held = ({name.rpartition("-")[0] for name in split.ids} for split in (honest.train, honest.val))
     assert len(kept) + len(held) == len(whole.train) == len(honest.train) / 4 + len(honest.val) / 4

@@ -37,7 +37,7 @@ def test_without_a_reader_a_still_example_is_drawn(released, monkeypatch):
     monkeypatch.setenv("ALEXNET_HEADLESS", "1")
     drawn = panel.explore(released, PICTURES, NAMES)
     assert isinstance(drawn, plots.Figure)
-    assert "Grad-CAM at conv5" in repr(drawn)
+    assert "Grad-CAM at conv4" in repr(drawn)
 
 
 def test_every_choice_is_answered(opened):
@@ -49,7 +49,7 @@ def test_every_choice_is_answered(opened):
     own.value = uploaded(content.getvalue())
     which.value = 2
     assert own.value == ()  # a picture that is chosen again takes the uploaded one's place
-    expected = [(0, "conv5"), (0, "conv1"), (1, "conv1"), (None, "conv1"), (2, "conv1")]
+    expected = [(0, "conv4"), (0, "conv1"), (1, "conv1"), (None, "conv1"), (2, "conv1")]
     for (image, layer), (place, wanted) in zip(asked[:5], expected, strict=True):
         assert layer == wanted
         np.testing.assert_array_equal(image, np.full((50, 40, 3), 200) if place is None else PICTURES[place])

@@ -166,5 +166,5 @@ def peer_version() -> str | None:
 
 
 NO_PEER = (
-    f"PyTorch is not installed (pip install 'alexnet_tf[peers]'; or let {PEER} name a Python that has it): left out."
+    f"PyTorch is not installed (pip install 'alexnet_tf[peers]', or let {PEER} name a Python that has it): left out."
 )
