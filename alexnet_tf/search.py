@@ -339,11 +339,11 @@ def committed() -> list[dict[str, Any]]:
 
 
 def along_rates(budget: str, family: str = "") -> dict[str, dict[float, Interval]]:
-    """How accuracy on the held-out images changes with the rate, of each recipe whose search asked for it.
+    """How accuracy on the held-out images changes with the rate, of each recipe whose searches asked for it.
 
     `family`: how the recipes' names begin.
     """
-    curves = {}
+    curves: dict[str, dict[float, Interval]] = {}
     for found in committed():
         if found["budget"] != budget or not found["name"].startswith(family):
             continue
@@ -351,6 +351,7 @@ def along_rates(budget: str, family: str = "") -> dict[str, dict[float, Interval
         if all([*trial["values"]] == ["learning_rate"] for trial in done):
             held_out = found["held_out"]
             reached = {trial["values"]["learning_rate"]: trial["accuracy"] for trial in done}
-            right = {rate: round(accuracy * held_out) for rate, accuracy in sorted(reached.items())}
-            curves[found["name"]] = {rate: binomial_interval(n, held_out) for rate, n in right.items()}
+            right = {rate: round(accuracy * held_out) for rate, accuracy in reached.items()}
+            curve = {rate: binomial_interval(n, held_out) for rate, n in right.items()}
+            curves[found["name"]] = dict(sorted({**curves.get(found["name"], {}), **curve}.items()))
     return curves

@@ -8,7 +8,20 @@ import pytest
 from conftest import TINY, train_tiny
 from PIL import Image
 
-from alexnet_tf import callbacks, datasets, finetune, layers, models, plan, predict, recipes, runs, training, verdicts
+from alexnet_tf import (
+    callbacks,
+    datasets,
+    finetune,
+    layers,
+    models,
+    plan,
+    predict,
+    recipes,
+    runs,
+    search,
+    training,
+    verdicts,
+)
 from alexnet_tf.__main__ import main
 from alexnet_tf.errors import LabError, UsageError
 from alexnet_tf.models import transfer
@@ -22,6 +35,14 @@ NARROW = {"options.width": 0.1, "options.dense_units": 8}
 def own_cache(tmp_path, monkeypatch):
     """Quick runs lie where no other test looks."""
     monkeypatch.setenv("ALEXNET_CACHE", str(tmp_path))
+
+
+def test_what_was_searched_has_the_best_of_its_rates():
+    """Of those that were tried, on held-out images; of all ways that have a rate of their own."""
+    tried = search.along_rates("laptop", "few-")
+    assert {f"few-{way}-10" for way in few.RATES} <= tried.keys()
+    for name, curve in tried.items():
+        assert recipes.get(name).learning_rate == max(curve, key=lambda rate: curve[rate].mean), name
 
 
 def test_turned_images_are_turned_as_their_class_says():

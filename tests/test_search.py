@@ -143,7 +143,13 @@ def test_a_report_in_its_place_is_found_again(monkeypatch, tmp_path):
     axes = [search.axis("learning_rate=0.001,0.01"), search.axis("l2=0,0.1")]
     several = search.search("cifar10-bn64", 4, axes=axes, folder=folder.with_name("several"))
     search.report(several, "cifar10-bn64", "quick", 0, {}, 400)  # no curve along the rate
+    more = search.search(
+        "cifar10-bn64", 2, axes=[search.axis("learning_rate=0.1,1")], folder=folder.with_name("higher")
+    )
+    search.report(more, "cifar10-bn64", "quick", 0, {}, 400)  # beyond an edge, on the same curve
     ((name, curve),) = search.along_rates("quick").items()
+    assert list(curve) == [0.001, 0.01, 0.1, 1]
+    curve = {rate: curve[rate] for rate in (0.001, 0.01)}
     assert name == "cifar10-bn64"
     assert {rate: found.mean for rate, found in curve.items()} == {0.001: pytest.approx(0.7), 0.01: pytest.approx(0.9)}
     assert curve[0.01].low < 0.87
