@@ -80,9 +80,7 @@ def do_export(args: argparse.Namespace) -> None:
     print(f"The files lie in {folder}.")
     if not own:
         export.keep(run, found)
-    elif not args.to and set(formats) == set(
-        EXPORTS
-    ):  # its card tells of all formats, made by the command that it names
+    elif set(formats) == set(EXPORTS) and not args.to:  # as the command that its card names makes it
         released.keep(run, found)
 
 
