@@ -119,7 +119,13 @@ for _trunk, _task in ("turned", "told orientations"), ("rebuilt", "painted hidde
     _told = f"one layer on the trunk that {_task}, which stays as it is"
     WAYS[f"{_trunk}-linear"] = (_told, LINEAR_PARAMETERS, {**_from, **LINEAR})
 # The rate by which each way told held-out images best at 10 % of the labels (`reports/search`); others have the base's.
-RATES = {"turned-tuned": 0.02, "turned-linear": 0.6, "rebuilt-tuned": 0.04, "rebuilt-linear": 0.02}
+RATES = {
+    "scratch-short": 0.04,
+    "turned-tuned": 0.02,
+    "turned-linear": 0.6,
+    "rebuilt-tuned": 0.04,
+    "rebuilt-linear": 0.02,
+}
 
 
 def _labelled(way: str, percent: int) -> Recipe:
