@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from alexnet_tf import costs
-from alexnet_tf.errors import LabError
+from alexnet_tf.errors import LabError, UsageError
 from alexnet_tf.recipe import Recipe
 
+PLANNED = "imagenet-2012"  # whose photographs `make bench` reads and decodes
 GPUS = (1, 8, 64)
 IN_A_SERVER = 8  # GPUs: more of them speak over the network
 FLOAT = 4  # bytes
@@ -121,6 +122,8 @@ def measured(name: str) -> dict[str, float]:
     found = {key: costs.median(f"{key}/{name}") for key in ("input", "step", "memory")}
     known = {key: cost for key, cost in found.items() if cost is not None}
     if len(known) < len(found):
+        if name != PLANNED:
+            raise UsageError(f"Plans are for {PLANNED} alone, whose photographs 'make bench' reads and decodes.")
         raise LabError(f"The input and the steps of {name} were not measured yet: run 'python -m alexnet_tf.bench'.")
     return known
 

@@ -1,6 +1,6 @@
 """Look for better settings of a recipe, judged on held-out training images alone.
 
-Optuna proposes (its Bayesian sampler; where the trials suffice for all choices, each once), stops hopeless trials
+Optuna proposes (its Bayesian sampler; of lists of choices each combination at most once), stops hopeless trials
 early and keeps them in one journal file, which several processes may share without a server, as KerasTuner's need
 one; it wants no say in how a model is built.
 Each trial is a training of the laboratory under the `honest` protocol that never sees the test images; one that
@@ -19,8 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from alexnet_tf import files, provenance, recipes, runs, training
-from alexnet_tf.errors import LabError, UsageError
+import numpy as np
+
+from alexnet_tf import files, models, provenance, recipes, runs, training
+from alexnet_tf.errors import DivergedError, LabError, UsageError
 from alexnet_tf.evaluation import Interval, binomial_interval
 from alexnet_tf.recipe import Recipe, parse_value
 
@@ -63,8 +65,8 @@ def axis(text: str) -> Axis:
         raise UsageError(f"--space takes KEY=VALUES, {HINT}; received {text!r}.")
     low, between, high = values.partition("..")
     if not between:
-        choices = tuple(parse_value(value) for value in values.split(","))
-        if len(set(map(str, choices))) < 2:
+        choices = tuple(dict.fromkeys(map(parse_value, values.split(","))))
+        if len(choices) < 2:
             raise UsageError(f"--space {name} has one value only: fix it with --set, or name several, {HINT}.")
         return Axis(name, choices=choices)
     bounds = [_number(bound) for bound in (low, high)]
@@ -85,7 +87,9 @@ def _number(text: str) -> float:
 def usual(recipe: Recipe) -> list[Axis]:
     """What nearly every recipe should be asked first: its rate, its decay of weights, its dropout."""
     found = [Axis("learning_rate", recipe.learning_rate / 10, recipe.learning_rate * 10)]
-    found.append(Axis("weight_decay" if recipe.optimizer in ("adamw", "muon") else "l2", 1e-6, 1e-2))
+    decay = "weight_decay" if recipe.optimizer in ("adamw", "muon") else "l2"
+    own = getattr(recipe, decay) or 1e-4
+    found.append(Axis(decay, own / 100, own * 10))
     if "dropout" in recipe.options:
         found.append(Axis("options.dropout", 0.0, 0.7))
     return found
@@ -122,7 +126,7 @@ def search(
     Without patience a trial that is worse than half of the others were after as many epochs is stopped; or after as
     many folds, where each trial is a cross-validation inside the training images.
 
-    If every axis is a list and the first call's trials suffice, each combination is tried once.
+    If every axis is a list, no combination is tried twice: as many as there are trials for, drawn at random.
     """
     try:
         import optuna
@@ -137,15 +141,13 @@ def search(
         raise UsageError(f"{', '.join(sorted(twice))} is given twice: search for it once, or fix it with --set.")
     for one in axes:  # a wrong name or an impossible value is told before anything is trained
         for value in one.choices or (one.low, one.high):
-            recipe.change({one.name: value})
+            changed = recipe.change({one.name: value})
+            models.check(changed.model, changed.options)
     place = Path(folder) if folder else runs.cache() / "search" / f"{name}-{budget}"
     place.mkdir(parents=True, exist_ok=True)
     study = _study(place, recipe, axes, seed, folds)
-    if math.prod(len(one.choices) or math.inf for one in axes) <= trials:
-        every = list(itertools.product(*(one.choices for one in axes)))
-        trials = len(every)
-        for values in every:
-            study.enqueue_trial(dict(zip((one.name for one in axes), values, strict=True)), skip_if_exists=True)
+    if all(one.choices for one in axes):
+        trials = _ask_each_once(study, axes, trials, seed)
 
     def train(trial: Any) -> float:
         values = {one.name: one.suggest(trial) for one in axes}
@@ -171,7 +173,7 @@ def search(
         return sum(reached) / folds
 
     states = optuna.trial.TrialState
-    while len(study.get_trials(deepcopy=False, states=(states.COMPLETE, states.PRUNED, states.RUNNING))) < trials:
+    while len(_begun(study)) < trials:
         trial = study.ask()
         # A number of its own for each trial, or processes that begin together would all ask the same.
         study.sampler = optuna.samplers.TPESampler(seed=seed + 1000 * trial.number, constant_liar=True)
@@ -180,11 +182,34 @@ def search(
                 study.tell(trial, train(trial))
             except optuna.TrialPruned:
                 study.tell(trial, state=states.PRUNED)
-            except LabError as error:  # it diverged, or does not fit: a trial that taught something
+            except DivergedError as error:  # a trial that taught something
                 study.tell(trial, state=states.PRUNED)
                 print(f"trial {trial.number + 1}: {error}", file=sys.stderr)
+            except LabError:
+                study.tell(trial, state=states.FAIL)
+                raise
         _lock(place, trial.number).unlink()
     return _found(study, place)
+
+
+def _begun(study: Any, waiting: bool = False) -> list[Any]:
+    """The trials that count: trained, stopped early, or being trained; on request those that wait for it, too."""
+    from optuna.trial import TrialState
+
+    states = [TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING] + [TrialState.WAITING] * waiting
+    return study.get_trials(deepcopy=False, states=tuple(states))
+
+
+def _ask_each_once(study: Any, axes: Sequence[Axis], trials: int, seed: int) -> int:
+    """Let as many combinations of the choices be asked as there are trials for; how many that are."""
+    names = [one.name for one in axes]
+    every = [dict(zip(names, values, strict=True)) for values in itertools.product(*(one.choices for one in axes))]
+    if trials < len(every):
+        every = [every[place] for place in np.random.default_rng(seed).permutation(len(every))]
+    asked = [trial.system_attrs.get("fixed_params", trial.params) for trial in _begun(study, waiting=True)]
+    for combination in [one for one in every if one not in asked][: max(0, trials - len(asked))]:
+        study.enqueue_trial(combination)
+    return min(trials, len(every))
 
 
 def _lock(place: Path, number: int) -> Path:

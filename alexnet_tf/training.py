@@ -246,11 +246,12 @@ def _images(
     held: tuple[int, int] | None = None,
 ) -> datasets.Splits:
     """What a training sees, told in its record; a resumed one must go on with what it began with."""
-    if recipe.fold and recipe.trunk:
-        trunk = recipes.get(recipe.trunk).at(begun["budget"])
-        same = {datasets.untouched(one.dataset) for one in (recipe, trunk)}
-        if len(same) == 1:
-            raise UsageError(f"A fold would be tested on images that {recipe.trunk} has seen: leave folds out.")
+    if recipe.fold and recipe.pretrained and recipe.pretrained != "imagenet":
+        origin = recipe.pretrained.partition("/{")[0]
+        trunk = recipes.RECIPES.get(origin.partition("/")[0])
+        seen_by = trunk.at(begun["budget"]).dataset if trunk else recipe.dataset  # who knows what else has seen
+        if datasets.untouched(seen_by) == datasets.untouched(recipe.dataset):
+            raise UsageError(f"A fold would be tested on images that {origin} may have seen: leave folds out.")
     splits = datasets.load(recipe.dataset, protocol, recipe.train_images, skip_damaged, recipe.fold, held)
     seen = splits.fingerprint()
     if run.begun.get("provenance", {}).get("dataset_fingerprint", seen) != seen:

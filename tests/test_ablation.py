@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from alexnet_tf import ablation, evaluation, literature, plots, recipes
+from alexnet_tf import ablation, costs, evaluation, literature, plots, recipes
 from alexnet_tf.luck import Luck
 from alexnet_tf.recipes import grid
 from alexnet_tf.runs import locate
@@ -252,10 +252,11 @@ def test_what_is_not_trained_yet_is_left_out(trained, monkeypatch, tmp_path):
     assert ablation.finished("laptop", 1) == ["grid-base", "grid-gelu"]
 
 
-def test_every_step_of_a_curve_is_a_recipe_and_they_grow():
+@pytest.mark.parametrize("budget", ["quick", "laptop"])
+def test_every_step_of_a_curve_is_a_recipe_and_they_grow(budget):
     for knob, variants in grid.ALONG.items():
         for variant in (None, *variants):
-            steps = [recipes.get(name).at("laptop") for name in grid.along(knob, variant)]
+            steps = [recipes.get(name).at(budget) for name in grid.along(knob, variant)]
             sizes = [step.train_images or 50_000 if knob == "training images" else step.epochs for step in steps]
             assert sizes == sorted(set(sizes))
             others = {step.fields()["options.norm"] for step in steps}
@@ -264,6 +265,22 @@ def test_every_step_of_a_curve_is_a_recipe_and_they_grow():
                 pairs = zip(steps, sizes, strict=True)
                 updates = [step.epochs * step.passes * -(-seen // step.batch_size) for step, seen in pairs]
                 assert updates == pytest.approx([updates[-1]] * len(updates), rel=0.03)
+
+
+def test_at_quick_a_knob_turns_as_far_as_at_full_size():
+    base, quick = (recipes.get("grid-base").at(budget) for budget in ("paper", "quick"))
+    for name in "grid-batch-32", "grid-batch-512", "grid-half-width", "grid-double-width":
+        whole, small = (recipes.get(name).at(budget) for budget in ("paper", "quick"))
+        assert small.batch_size / quick.batch_size == whole.batch_size / base.batch_size
+        assert small.learning_rate / quick.learning_rate == whole.learning_rate / base.learning_rate
+        assert small.options["width"] / quick.options["width"] == whole.options["width"] / base.options["width"]
+
+
+def test_minutes_are_told_where_a_variant_takes_other_time_than_the_base():
+    base = recipes.get("grid-base").budgets["laptop"].minutes
+    for name in (name for variants in grid.KNOBS.values() for name, _, _ in variants):
+        told = recipes.get(f"grid-{name}").budgets["laptop"].minutes / base
+        assert told == pytest.approx(costs.ratio(f"grid/grid-{name}"), rel=0.4), name
 
 
 def test_the_figures_show_every_variant(trained):

@@ -63,8 +63,10 @@ def test_an_image_is_held_out_in_all_its_turns(own_cache):
     assert len(held) == len(whole.train) // 10
     with pytest.raises(UsageError, match="tested on images that it trained on turned"):
         datasets.load("paintbox-turned", part=(0, 5))
-    with pytest.raises(UsageError, match="tested on images that few-turned has seen"):
-        training.train("few-turned-tuned-10", "quick", 0, {"fold": [0, 5]})
+    for trunk in "few-turned/{budget}/{seed}", "few-turned/quick/0", "cifar10":
+        changes = {"fold": [0, 5], "pretrained": trunk}
+        with pytest.raises(UsageError, match=f"tested on images that {trunk.partition('/{')[0]} may have seen"):
+            training.train("few-turned-tuned-10", "quick", 0, changes)
 
 
 def test_turned_images_lie_where_the_images_lie(tmp_path, monkeypatch, capsys):

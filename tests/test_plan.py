@@ -7,7 +7,7 @@ import pytest
 from alexnet_tf import costs, plan, recipes, runs
 from alexnet_tf.__main__ import main
 from alexnet_tf.commands.trainings import ASSUMED
-from alexnet_tf.errors import LabError
+from alexnet_tf.errors import LabError, UsageError
 
 RECIPE = recipes.get("imagenet-2012")
 COSTS = {"input": 4000.0, "step": 20_000.0, "memory": 3000.0}
@@ -91,3 +91,8 @@ def test_every_assumption_can_be_set():
 def test_todays_recipe_keeps_within_its_computation():
     recipe = recipes.get("today-cifar")
     assert plan.computation(recipe, 50_000) <= 0.8e15
+
+
+def test_a_plan_of_another_recipe_is_refused_with_what_would_help():
+    with pytest.raises(UsageError, match="Plans are for imagenet-2012 alone"):
+        plan.measured("today-cifar")

@@ -57,7 +57,7 @@ ALLOWED = {
     "luck": set(),
     "evaluation": {"luck", "runs"},
     "verdicts": {"claims", "evaluation", "recipe", "recipes", "runs"},
-    "search": {"evaluation", "plots", "provenance", "recipe", "recipes", "runs", "training"},
+    "search": {"evaluation", "models", "plots", "provenance", "recipe", "recipes", "runs", "training"},
     "growth": {"evaluation"},
     "finetune": {
         *("datasets", "evaluation", "growth", "models", "plots", "predict", "recipes", "runs", "splits", "training"),

@@ -11,7 +11,7 @@ from conftest import TINY
 
 from alexnet_tf import datasets, recipes, runs, search, training
 from alexnet_tf.__main__ import main
-from alexnet_tf.errors import LabError, UsageError
+from alexnet_tf.errors import DivergedError, LabError, UsageError
 from alexnet_tf.splits import Split
 
 RATE = search.axis("learning_rate=0.0001..0.1")
@@ -196,7 +196,7 @@ def storage(folder):
 
 def test_a_trial_that_diverges_is_one_that_taught_something(monkeypatch, tmp_path, capsys):
     def diverges(*_):
-        raise LabError("The loss became NaN.")
+        raise DivergedError("The loss became NaN.")
 
     monkeypatch.setattr(training, "validated", diverges)
     found = search.search("cifar10-bn64", 2, axes=[RATE], folder=tmp_path)
@@ -206,9 +206,42 @@ def test_a_trial_that_diverges_is_one_that_taught_something(monkeypatch, tmp_pat
         search.report(found, "cifar10-bn64", "quick", 0, {}, 400)
 
 
+def test_what_keeps_a_training_from_beginning_ends_the_search_and_uses_up_no_trial(monkeypatch, tmp_path):
+    def lacks_its_trunk(*_):
+        raise LabError("There is no finished run 'few-turned'.")
+
+    monkeypatch.setattr(training, "validated", lacks_its_trunk)
+    axes = [search.axis("learning_rate=0.001,0.01")]
+    with pytest.raises(LabError, match="no finished run"):
+        search.search("cifar10-bn64", 2, axes=axes, folder=tmp_path)
+    asked = pretend(monkeypatch, peak)
+    found = search.search("cifar10-bn64", 2, axes=axes, folder=tmp_path)
+    assert sorted(each["learning_rate"] for each in asked) == [0.001, 0.01]
+    assert [trial["state"] for trial in found.trials].count("complete") == 2
+
+
+def test_of_listed_choices_none_is_tried_twice(monkeypatch, tmp_path):
+    asked = pretend(monkeypatch, peak)
+    axes = [search.axis("learning_rate=1e-3,0.001,0.01,0.1"), search.axis("l2=0,0.001")]
+    assert axes[0].choices == (0.001, 0.01, 0.1)
+    for trials in 3, 5, 5, 8:
+        search.search("cifar10-bn64", trials, axes=axes, folder=tmp_path)
+        tried = {(each["learning_rate"], each["l2"]) for each in asked}
+        assert len(tried) == len(asked) == min(trials, 6)
+
+
+@pytest.mark.parametrize("name", ["today-cifar", "grid-adamw", "cifar10-bn64", "grid-no-penalty"])
+def test_the_usual_space_has_the_recipe_inside(name):
+    recipe = recipes.get(name)
+    for one in search.usual(recipe):
+        field, _, part = one.name.partition(".")
+        own = recipe.options[part] if part else getattr(recipe, field)
+        assert one.low < own < one.high or own == 0
+
+
 def test_wrong_names_are_told_before_anything_trains(monkeypatch, tmp_path):
     asked = pretend(monkeypatch, peak)
-    for text in "learning_rat=0.1..1", "batch_size=8,ninety", "options.dropout=0.1..7":
+    for text in "learning_rat=0.1..1", "batch_size=8,ninety", "options.dropout=0.1..7", "options.dropot=0,0.5":
         with pytest.raises(UsageError):
             search.search("cifar10-bn64", 2, axes=[search.axis(text)], folder=tmp_path)
     assert not asked

@@ -8,7 +8,7 @@ called ``conv1`` ... ``fc8`` as in the 2012 paper, whatever stands between them.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,11 +66,8 @@ def build(
     >>> build("bn64").count_params()
     2915338
     """
-    architecture = ARCHITECTURES[choose("architecture", name, ARCHITECTURES)]
-    known = options_of(architecture.layers)
-    for option, value in options.items():
-        if isinstance(known[choose(f"option of {name}", option, known)], bool) and not isinstance(value, bool):
-            raise UsageError(f"options.{option} must be true or false; received {value!r}.")
+    check(name, options)
+    architecture = ARCHITECTURES[name]
     size = architecture.image_size if image_size is None else image_size
     if seed is not None:
         keras.utils.set_random_seed(seed)
@@ -89,6 +86,14 @@ def build(
     if too_small:
         raise LabError(f"Images of {size} px are too small for {name}: a layer would have no output.")
     return network
+
+
+def check(name: str, options: Mapping[str, Any]) -> None:
+    """Raise unless there is such a network, and it has such options."""
+    known = options_of(ARCHITECTURES[choose("architecture", name, ARCHITECTURES)].layers)
+    for option, value in options.items():
+        if isinstance(known[choose(f"option of {name}", option, known)], bool) and not isinstance(value, bool):
+            raise UsageError(f"options.{option} must be true or false; received {value!r}.")
 
 
 def options_of(builder: Callable[..., Layers]) -> dict[str, Any]:

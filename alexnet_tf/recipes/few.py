@@ -121,6 +121,7 @@ for _trunk, _task in ("turned", "told orientations"), ("rebuilt", "painted hidde
 # The rate by which each way told held-out images best at 10 % of the labels (`reports/search`); others have the base's.
 RATES = {
     "scratch-short": 0.04,
+    "scratch-linear": 0.6,
     "turned-tuned": 0.02,
     "turned-linear": 0.6,
     "rebuilt-tuned": 0.04,

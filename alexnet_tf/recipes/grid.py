@@ -68,6 +68,20 @@ BASE = Recipe(
     },
 )
 
+# A training takes so many times the base's time, where it is not about the same (`reports/bench`).
+COST = {
+    "muon": 2.6,
+    "half-width": 0.5,
+    "double-width": 3.6,
+    "dense-4096": 2.0,
+    "batch-32": 1.4,
+    "size-20": 0.6,
+    "size-40": 1.6,
+    "without-conv1": 0.7,
+    "without-conv2": 0.6,
+    "half-tower": 0.5,
+}
+
 Variant = tuple[str, Mapping[str, Any], int]  # name, changes, parameters
 SAME = BASE.parameters
 
@@ -136,7 +150,7 @@ KNOBS: dict[str, tuple[Variant, ...]] = {
     ),
     "standardization": (("per-image", {"standardize": "per_image"}, SAME),),
     "image size": (
-        ("size-20", {"crop_from": 23, "image_size": 20, "augment.crop": 1}, SAME),
+        ("size-20", {"crop_from": 24, "image_size": 20}, SAME),
         ("size-40", {"crop_from": 46, "image_size": 40, "augment.crop": 3}, 3_172_554),
     ),
     "augmentation": (
@@ -167,7 +181,7 @@ KNOBS: dict[str, tuple[Variant, ...]] = {
         ("four-dense", {"options.dense_layers": 4}, 3_566_794),
     ),
     "precision": (("bfloat16", {"precision": "mixed_bfloat16"}, SAME),),
-    "groups": (
+    "towers": (
         ("two-groups", {"options.groups": 2}, 2_163_914),
         ("half-tower", {"options.kernels": 0.5}, 1_874_602),
     ),
@@ -232,23 +246,37 @@ def _work(recipe: Recipe) -> float:
     return recipe.epochs * (recipe.passes * (recipe.train_images or ALL_IMAGES) + TESTED / 3)
 
 
+def _drawn(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """What the same turn of a knob is at `quick`, where all is smaller than in the base's own fields."""
+    quick = BASE.at("quick")
+    found: dict[str, Any] = {}
+    if "train_images" in changes:
+        images = found["train_images"] = changes["train_images"] // DRAWN
+        steps = -(-(ALL_IMAGES // DRAWN) // quick.batch_size)
+        found["passes"] = round(steps / -(-images // quick.batch_size))
+    if "options.width" in changes:
+        found["options.width"] = SLIM * changes["options.width"]
+    if "batch_size" in changes:
+        found["batch_size"] = changes["batch_size"] * quick.batch_size // BASE.batch_size
+    if "epochs" in changes:
+        found["epochs"] = round(changes["epochs"] * quick.epochs / BASE.at("laptop").epochs)
+        found["steps"] = quick.steps
+    return found
+
+
 def _variant(knob: str, name: str, changes: Mapping[str, Any], parameters: int) -> Recipe:
     """The base with a knob turned, which no budget turns back."""
     said = ", ".join(f"{key.partition('.')[2] or key} {value}" for key, value in changes.items())
-    fewer: dict[str, dict[str, Any]] = {}
-    if "train_images" in changes:
-        fewer = {"quick": {"train_images": changes["train_images"] // DRAWN}}
-    if "options.width" in changes:
-        fewer = {"quick": {"options.width": SLIM * changes["options.width"]}}
     budgets = {}
     for size, budget in BASE.budgets.items():
-        kept = {key: value for key, value in budget.changes.items() if key not in changes} | fewer.get(size, {})
-        work = _work(BASE.change(changes).change(kept)) / _work(BASE.change(budget.changes))
+        kept = {key: value for key, value in budget.changes.items() if key not in changes}
+        kept |= _drawn(changes) if size == "quick" else {}
+        work = _work(BASE.change(changes).change(kept)) / _work(BASE.change(budget.changes)) * COST.get(name, 1.0)
         budgets[size] = Budget(max(0.1, round(budget.minutes * work, 1)), kept)
     return dataclasses.replace(
         BASE.change(changes),
         name=f"grid-{name}",
-        title=f"The grid's base with another {knob}: {said}",
+        title=f"The grid's base with one knob turned, {knob}: {said}",
         parameters=parameters,
         budgets=budgets,
     )
