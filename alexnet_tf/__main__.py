@@ -148,6 +148,8 @@ def parser() -> argparse.ArgumentParser:
     tune.add_argument("--to", type=Path, default=Path("finetuned"), metavar="DIR", help="default: finetuned")
     tune.add_argument("--seed", type=_seed, default=0, metavar="N", help="a whole number from 0 (default: 0)")
     tune.add_argument("--skip-damaged", action="store_true", help="leave out files that can't be read")
+    tune.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a field in all stages")
+    tune.add_argument("--fresh", action="store_true", help="train anew, even if it was done or begun before")
     stores(tune)
     release = command("release", networks.do_release, "put a run's weights where predict --model NAME finds them")
     release.add_argument("run", metavar="RUN", help="a path, or RECIPE[/BUDGET[/SEED]]")

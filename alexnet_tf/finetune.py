@@ -11,6 +11,7 @@ import hashlib
 import html
 import json
 import re
+import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,10 +21,10 @@ from typing import Any
 import numpy as np
 
 from alexnet_tf import datasets, evaluation, files, growth, models, plots, predict, recipes, runs, training
-from alexnet_tf.errors import LabError
+from alexnet_tf.errors import LabError, UsageError
 from alexnet_tf.files import read_object
 from alexnet_tf.runs import Run
-from alexnet_tf.splits import stratified
+from alexnet_tf.splits import Splits, stratified
 
 # From 200 photographs of flowers the last layer of `cifar10` learned 46.0 % of 500 others like this, and 34.2 % at a
 # tenth of the rate with 70 steps.
@@ -37,16 +38,16 @@ FEW = 30  # with fewer test photographs nothing is concluded
 
 REPORT = """# {folder}: {classes} classes, {train} photographs to learn from
 
-{source} learned them. It was tested on {test} photographs that it never trained on.
+{source} learned them. It was tested on {test} photographs that it was not shown here.
 
 | | test accuracy |
 |---|---|
-| always the largest class | {guess:.1%} |
+| always the class with most to learn from | {guess:.1%} |
 | the last layer alone | {head} |
 | the whole network | {whole} |
 
 The whole network minus the last layer alone: {gain}, paired over the
-photographs. {verdict}
+photographs. {verdict}{sure}
 
 ![Loss and accuracy](curves.png)
 
@@ -62,7 +63,8 @@ photographs. {verdict}
 
 ## The network
 
-`python -m alexnet_tf predict PHOTO --model {model}` names the class of a photograph.
+`python -m alexnet_tf predict PHOTO --model {model}` names the class of a photograph. `test-folder`, `evaluate`
+and `export` take {folder_here} like any network. Of the one in `last-layer.keras` the last layer alone learned.
 
 ```
 {report}
@@ -70,7 +72,10 @@ photographs. {verdict}
 """
 
 
-TOO_FEW = f"With fewer than {FEW} test photographs a learning curve is mostly luck: hold out more, or collect more."
+TOO_FEW = (
+    f"With fewer than {FEW} test photographs a learning curve is mostly luck: collect more, or hold more out in a "
+    "folder `val` beside `train`."
+)
 
 
 @dataclass(frozen=True)
@@ -112,9 +117,18 @@ def finetune(
     store: Path | str | None = None,
     skip_damaged: bool = False,
     changes: Mapping[str, Any] | None = None,
+    fresh: bool = False,
 ) -> Tuned:
-    """Teach a trained network the classes of a folder, and write what came of it into `to`."""
+    """Teach a trained network the classes of a folder, and write what came of it into `to`.
+
+    `changes` are fields of the recipe for all stages.
+    """
     place, target = str(Path(folder).expanduser().resolve()), Path(to)
+    if target.resolve().is_relative_to(place):
+        raise UsageError(f"{target} lies among the photographs of {folder}: name another folder with --to.")
+    earlier = read_object(target / "record.json").get("recipe", {}).get("dataset", {}).get("value", place)
+    if earlier != place:
+        raise LabError(f"{target} holds what {earlier} taught: name another folder with --to, or remove that one.")
     splits = datasets.load(place, skip_damaged=skip_damaged)
     sizes = [len(splits.train) // share for share in SHARES]
     shown = splits.train.labels[stratified(splits.train.labels, sizes[0])]
@@ -156,12 +170,15 @@ def finetune(
     }
 
     # What other photographs taught, or another network began, is not gone on with.
-    store = target / "runs" / f"{splits.fingerprint()}-{hashlib.sha256(weights.read_bytes()).hexdigest()[:8]}"
+    began = hashlib.sha256(weights.read_bytes() + json.dumps(splits.class_names).encode()).hexdigest()[:8]
+    store = target / "runs" / f"{splits.fingerprint()}-{began}"
 
     def train(told: str, **own: Any) -> Run:
         print(told, file=sys.stderr)
         overrides = {**shared, **own, **(changes or {})}
-        return training.train(record["name"], record["budget"], seed, overrides, store=store, skip_damaged=skip_damaged)
+        return training.train(
+            record["name"], record["budget"], seed, overrides, store=store, fresh=fresh, skip_damaged=skip_damaged
+        )
 
     frozen = {"pretrained": str(weights.resolve()), "frozen": before_last(network), **HEAD}
     steps = [HEAD["epochs"] * -(-size // BATCH) for size in sizes]
@@ -174,11 +191,14 @@ def finetune(
     started = str(head[-1].weights.resolve())
     whole = train(f"{stages} of {stages}: the whole network, on all of them", pretrained=started, frozen=None, **WHOLE)
     target.mkdir(parents=True, exist_ok=True)
+    files.write_atomically(target / "last-layer.keras", head[-1].weights.read_bytes())
     files.write_atomically(target / "model.keras", whole.weights.read_bytes())
+    files.write_atomically(target / "record.json", (whole.path / "record.json").read_bytes())
     files.write_atomically(target / "classes.json", (json.dumps(list(splits.class_names)) + "\n").encode())
+    files.write_atomically(target / predict.TRAINED_ON, (json.dumps(splits.train.digests()) + "\n").encode())
     tuned = Tuned(target, head, whole)
     source = f"{record['name']} ({record['budget']}, seed {record['seed']})"
-    _report(tuned, folder, source, splits.test.labels)
+    _report(tuned, place, source, splits)
     return tuned
 
 
@@ -191,13 +211,22 @@ def as_text(name: str) -> str:
     return re.sub(r"[`*\\\[\]|]", lambda found: f"&#{ord(found[0])};", html.escape(" ".join(name.split())))
 
 
-def _report(tuned: Tuned, folder: str, source: str, labels: np.ndarray) -> None:
+def _sure(whole: Run) -> str:
+    """What its confidence is worth, where the run keeps enough to tell."""
+    if "test_logits" not in whole.outputs:
+        return ""
+    loss = whole.record["recipe"]["loss"]["value"]
+    sure = evaluation.probabilities(whole.outputs["test_logits"], loss).max(axis=1).mean()
+    return f" It is {sure:.0%} sure on average, and right of {evaluation.accuracy_of(whole):.0%}."
+
+
+def _report(tuned: Tuned, folder: str, source: str, splits: Splits) -> None:
     """Write the page and its pictures."""
     whole, head = tuned.whole, tuned.head[-1]
-    names = whole.record["class_names"]
+    names, labels = splits.class_names, splits.test.labels
     answers = whole.outputs.get("test_predicted")  # all that a recipe of a grid keeps
     answers = whole.outputs["test_logits"].argmax(axis=1) if answers is None else answers
-    matrix, gain = evaluation.confusion(labels, answers, len(names)), evaluation.paired_difference([whole], [head])
+    matrix, gain = evaluation.confusion(labels, answers, len(names)), evaluation.few_paired(whole, head)
     reached = evaluation.accuracy_interval([whole])
     told = [as_text(name) for name in names]
     mistakes = [f"{a} taken for {b} ({n})" for a, b, n in evaluation.most_confused(matrix, told, 3) if n]
@@ -215,23 +244,28 @@ def _report(tuned: Tuned, folder: str, source: str, labels: np.ndarray) -> None:
         figure.savefig(tuned.folder / name, dpi=120)
         plots.plt.close(figure)
     few = len(labels) < FEW
-    better = "It is better." if gain.mean > 0 else "It is worse: take the last layer alone."
-    told_apart = not few and evaluation.difference_p([whole], [head]) < 1 - evaluation.LEVEL
+    verdict = {
+        1: "It is better.",
+        0: "So many test photographs can't tell them apart.",
+        -1: "It is worse: take `last-layer.keras`.",
+    }
     page = REPORT.format(
         folder=as_text(Path(folder).name),
         classes=len(names),
         train=sizes[-1],
         test=len(labels),
         source=source,
-        guess=np.bincount(labels).max() / len(labels),
+        guess=(labels == np.bincount(splits.train.labels).argmax()).mean(),
         head=evaluation.accuracy_interval([head]),
         whole=reached,
         gain=gain.points,
-        verdict=better if told_apart else "So many test photographs can't tell them apart.",
+        verdict=verdict[0 if few else gain.side],
+        sure=_sure(whole),
         confused=f"Most confused: {'; '.join(mistakes) or 'nothing'}.",
         hardly=f" Hardly tested, on fewer than five photographs: {', '.join(hardly)}." if hardly else "",
         advice=TOO_FEW if few else advice(measured, law),
-        model=tuned.model,
+        model=shlex.quote(str(tuned.model)),
+        folder_here=f"`{shlex.quote(str(tuned.folder))}`",
         report=evaluation.report(labels, answers, [" ".join(name.split()) for name in names]),  # no line closes it
     )
     files.write_atomically(tuned.folder / "report.md", page.encode())
@@ -242,13 +276,13 @@ def advice(measured: Mapping[int, evaluation.Interval], law: growth.PowerLaw) ->
     smallest, largest = min(measured), max(measured)
     said = f"From {smallest} to {largest} photographs the last layer went from {measured[smallest].mean:.1%} to "
     said += f"{measured[largest].mean:.1%}. "
-    if not law.grows:
-        return said + "So many test photographs can't tell whether it grew at all: hold out more, or collect more."
     here, *more = [(times * largest, law.accuracy(times * largest)) for times in (1, 2, 4)]
-    if more[0][1].mean - here[1].mean < 0.005:
-        return said + "More photographs of this kind promise next to nothing: look at the ones it gets wrong instead."
     told = ", ".join(f"{size} photographs {found.mean:.1%} [{found.low:.1%}, {found.high:.1%}]" for size, found in more)
+    said += f"If the error goes on falling like this, expect of {told}, with the last layer alone. "
+    if not law.grows:
+        said += "So many test photographs can't tell whether it grew at all, so this may be luck. "
+    if more[0][1].mean - here[1].mean < 0.005:
+        said += "That promises next to nothing: look at the ones it gets wrong instead. "
     return said + (
-        f"If the error goes on falling like this, expect of {told}. The intervals are those of the test photographs; "
-        "the curve knows of no floor, so take the last one as a hope."
+        "The intervals are those of the test photographs; the curve knows of no floor, so take the last one as a hope."
     )

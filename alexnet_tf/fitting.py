@@ -189,7 +189,7 @@ def _go_on(
     passed, step = divmod(saver.step, in_a_pass)
     # Under TensorFlow it is Keras that shares the batches among the devices.
     shared: dict[str, Any] = {"share": share} if keras.backend.backend() == "jax" else {}
-    with damage_told():
+    with damage_told(splits):
         stream = streams.training_stream(
             splits.train,
             classes,
@@ -209,7 +209,7 @@ def _go_on(
         part = "test" if splits.val is None else "validation"
         callbacks = [*callbacks, Progress(saver.run, recipe.epochs, steps, part)]
     callbacks = [*callbacks, *watching]
-    with damage_told():
+    with damage_told(splits):
         model.fit(
             stream,
             epochs=epochs.stop,
@@ -223,16 +223,17 @@ def _go_on(
 
 
 @contextlib.contextmanager
-def damage_told() -> Iterator[None]:
-    """An image that can't be read is told in its own sentence, not in TensorFlow's."""
+def damage_told(splits: Splits) -> Iterator[None]:
+    """An image that can't be read is told by its name, in its own sentence and not in TensorFlow's."""
     try:
         yield
     except Exception as error:
         told = re.search(r"LabError: (.*)", str(error))
         if told and not isinstance(error, LabError):
             raise LabError(told[1]) from error
-        if "Invalid JPEG data" in str(error):  # a whole file by its looks, whose inside no decoder takes
-            raise LabError(
-                "A photograph is damaged inside: 'python -m alexnet_tf data' says where they lie."
-            ) from error
+        if "Invalid JPEG data" in str(error):  # a whole file by its looks, whose inside TensorFlow does not take
+            parts = (splits.train, splits.val, splits.test)
+            found = (streams.undecodable(part) for part in parts if part is not None)
+            name = next((file for file in found if file), "A photograph")
+            raise LabError(f"{name} is damaged inside, though some programs show it: remove or replace it.") from error
         raise

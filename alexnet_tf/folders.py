@@ -23,7 +23,8 @@ FEW = 60  # so many test images are held out at least, but never more than a thi
 def own_folder(base: Path, share: float | None = None, skip_damaged: bool = False) -> Splits:
     """A folder with ``train`` and one of `TESTS` inside, or with class folders, of which a share is held out.
 
-    Of few images more than a tenth is held out, unless a share is given.
+    Of few images more than a tenth is held out, unless a share is given. Unless it is, copies are left out, too: a
+    photograph must not be learned and tested.
     """
     inside = {entry.name for entry in base.iterdir() if entry.is_dir()} if base.is_dir() else set()
     tests = [name for name in TESTS if name in inside]
@@ -35,6 +36,7 @@ def own_folder(base: Path, share: float | None = None, skip_damaged: bool = Fals
     test, test_names, more = folder(base / tests[0], skip_damaged)
     if names != test_names:
         raise LabError(f"{base}/train has the classes {names} and {base / tests[0]} has {test_names}: make them equal.")
+    train = _without_copies(train, test)
     if unused := tests[1:]:
         print(f"The test images are those in {base / tests[0]}; {', '.join(unused)} is left out.", file=sys.stderr)
     return Splits(train, None, test, names, skipped + more)
@@ -43,12 +45,31 @@ def own_folder(base: Path, share: float | None = None, skip_damaged: bool = Fals
 def _held_out(base: Path, share: float | None, skip_damaged: bool) -> Splits:
     """Class folders, a share of which is the test: of each class at least one."""
     split, names, skipped = folder(base, skip_damaged)
+    split = split if share else _without_copies(split)
     counts = np.bincount(split.labels)
     if single := [name for name, count in zip(names, counts, strict=True) if count < 2]:
         told = ", ".join(single[:5])
         raise LabError(f"In {base} one image alone shows {told}: to learn a class and to be tested on it takes two.")
     rest, test = split_off(split, share or max(HELD_OUT, min(1 / 3, FEW / len(split))), least=1)
     return Splits(rest, None, test, names, skipped)
+
+
+def _without_copies(split: Split, other: Split | None = None) -> Split:
+    """A split without files that equal an earlier one or one of the other; very large ones are not looked through."""
+    if len(split) + len(other or ()) > CHECKED:
+        return split
+    seen, kept = set(other.digests() if other else ()), []
+    for place, digest in enumerate(split.digests()):
+        if digest not in seen:
+            kept.append(place)
+        seen.add(digest)
+    if copies := sorted({*range(len(split))} - {*kept}):
+        print(
+            f"{len(copies)} of {len(split)} photographs are copies of others, such as {split.ids[copies[0]]}, and are "
+            "left out: what is learned must not be tested.",
+            file=sys.stderr,
+        )
+    return split.take(np.array(kept, int))
 
 
 def folder(path: Path | str, skip_damaged: bool = False) -> tuple[Split, tuple[str, ...], tuple[str, ...]]:
@@ -97,7 +118,7 @@ def _tell_of_deeper(base: Path, names: Iterable[str]) -> None:
 
 def images_among(base: Path, files: Iterable[Path]) -> list[Path]:
     """The files in plain sight with an image's ending, in order; of others it is told how many are left out."""
-    there = sorted(file for file in files if file.is_file() and file.name[0] != ".")
+    there = sorted(file for file in files if file.is_file() and not _hidden(file.relative_to(base)))
     images = [file for file in there if file.suffix.lower() in IMAGE_ENDINGS]
     others = [file for file in there if file.suffix.lower() not in IMAGE_ENDINGS]
     if unreadable := [file for file in images if str(file).encode(errors="replace").decode() != str(file)]:
@@ -110,6 +131,11 @@ def images_among(base: Path, files: Iterable[Path]) -> list[Path]:
             file=sys.stderr,
         )
     return images
+
+
+def _hidden(file: Path) -> bool:
+    """Whether a file or a folder above it is out of sight, or what macOS packs beside the files of an archive."""
+    return any(part[0] == "." or part == "__MACOSX" for part in file.parts)
 
 
 def damaged(files: Sequence[Path]) -> set[Path]:

@@ -83,6 +83,18 @@ def decode(file: tf.Tensor, preprocess: Preprocess) -> tf.Tensor:
     return preprocess.before_augmentation(image[None])[0]
 
 
+def undecodable(split: Split) -> str | None:
+    """The first file of a split that looks whole and that TensorFlow can't decode."""
+    for file in split.files:
+        content = encoded(file)
+        if plain_jpeg(content) is not None:
+            try:
+                tf.io.decode_jpeg(content)
+            except tf.errors.InvalidArgumentError:
+                return file
+    return None
+
+
 def _fetch(
     split: Split, classes: int, preprocess: Preprocess, decoded: tf.Tensor | None = None
 ) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:

@@ -18,7 +18,7 @@ import numpy as np
 from alexnet_tf import files, recipes, runs
 from alexnet_tf.errors import LabError, choose
 from alexnet_tf.folders import folder, images_among
-from alexnet_tf.splits import read_image
+from alexnet_tf.splits import Split, read_image
 
 
 def released() -> dict[str, Path]:
@@ -26,18 +26,24 @@ def released() -> dict[str, Path]:
     return {path.parent.name: path for path in sorted((runs.home() / "reports" / "models").glob("*/model.keras"))}
 
 
+DEFAULT = "cifar10"
+TRAINED_ON = "trained-on.json"  # beside a model: the digests of the photographs that it learned from
+
+
 def find_model(name: str | None, store: Path | str | None = None) -> tuple[Path, list[str]]:
     """A ``.keras`` file with its class names: by path, a released one by name, or a run's.
 
-    Without a name the first released one; where a store is named or nothing was released, the newest run's.
+    Without a name the released `DEFAULT`; where a store is named or nothing was released, the newest run's. A folder
+    with a model inside, as `finetune` leaves it, will do for its path.
     """
-    if name and name.endswith(".keras"):
-        path = Path(name)
+    if name and (name.endswith(".keras") or (Path(name) / "model.keras").exists()):
+        path = Path(name) if name.endswith(".keras") else Path(name) / "model.keras"
         if not path.exists():
             raise LabError(f"There is no model {path}: check the path.")
         return path, _classes_beside(path)
-    known = {} if store else released()
-    name = name or next(iter(known), None)
+    known = released()
+    if not name and known and not store:
+        name = DEFAULT if DEFAULT in known else next(iter(known))
     if name in known:
         return _released(known[name])
     if name:
@@ -181,7 +187,7 @@ def listed(names: Sequence[str]) -> list[str]:
     found: list[str] = []
     for name in names:
         if name == "-":
-            found += [line.strip() for line in sys.stdin if line.strip()]
+            found += [line.rstrip("\r\n") for line in sys.stdin if line.strip()]
         elif Path(name).is_dir():
             inside = images_among(Path(name), Path(name).rglob("*"))
             if not inside:
@@ -241,9 +247,16 @@ def named(names: list[str], classes: int, path: Path) -> list[str]:
 
 
 def predict(
-    images: Sequence[str], name: str | None = None, store: Path | str | None = None, top: int = 5
+    images: Sequence[str],
+    name: str | None = None,
+    store: Path | str | None = None,
+    top: int = 5,
+    lost: list[str] | None = None,
 ) -> list[dict[str, Any]]:
-    """The best classes of each image file with the network's confidence."""
+    """The best classes of each image file with the network's confidence.
+
+    The first file that can't be read ends it, or is told and added to `lost`, and the others are answered.
+    """
     files = listed(images)
     if not files:
         raise LabError("No image is named: give files, folders or patterns.")
@@ -251,7 +264,8 @@ def predict(
         if "#" not in file and not Path(file).exists():
             raise LabError(f"There is no image {file}: check the path.")
     path, names = find_model(name, store)
-    belief = confidences(load(path), map(read_image, files))
+    belief = confidences(load(path), map(read_image, files) if lost is None else _readable(files, lost))
+    files = [file for file in files if file not in (lost or ())]
     names = named(names, belief.shape[1], path)
     rows = []
     for confidence, file in zip(belief, files, strict=True):
@@ -261,12 +275,41 @@ def predict(
     return rows
 
 
+def _never_learned(split: Split, model: Path) -> Split:
+    """The images that a network was not trained on, where it is known which ones were."""
+    file = model.parent / TRAINED_ON
+    if not file.exists():
+        return split
+    learned = set(json.loads(file.read_text(encoding="utf-8")))
+    others = [place for place, digest in enumerate(split.digests()) if digest not in learned]
+    if not others:
+        raise LabError(f"All {len(split)} images trained this network, and say nothing of it: measure it on others.")
+    if left_out := len(split) - len(others):
+        print(f"{left_out} of {len(split)} images trained this network and are left out.", file=sys.stderr)
+    return split.take(others)
+
+
+def _readable(files: Sequence[str], lost: list[str]) -> Iterator[np.ndarray]:
+    """Those that can be read; the others are told and listed."""
+    for file in files:
+        try:
+            image = read_image(file)
+        except LabError as error:
+            print(error, file=sys.stderr)
+            lost.append(file)
+        else:
+            yield image
+    if len(lost) == len(files):
+        raise LabError("No image could be read.")
+
+
 def measured_on(
     folder_of_classes: str, name: str | None = None, store: Path | str | None = None, skip_damaged: bool = False
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """(labels, answers, class names) of a labelled folder, a class a folder, named as the network names them."""
     split, found, _ = folder(folder_of_classes, skip_damaged)
     path, names = find_model(name, store)
+    split = _never_learned(split, path)
     model = load(path)
     names = named(names, model.output_shape[-1], path)
     strange = sorted(set(found) - set(names))

@@ -89,6 +89,8 @@ def find(name: str, store: Path | str | None = None, having_weights: bool = Fals
     for known, file in ({} if store else predict.released()).items():
         if name == known or Path(name).resolve() == file.parent.resolve():
             return Released(file.parent, file.parent)
+    if all((Path(name) / file).exists() for file in ("record.json", "model.keras")):  # as `finetune` leaves it
+        return Released(Path(name), Path(name))
     return runs.find(name, store, having_weights)
 
 
@@ -103,14 +105,15 @@ def card(folder: Path) -> str:
         datasets.untouched(dataset), "They were drawn by this project." if dataset.startswith("paintbox") else OWN
     )
     content = run.weights.read_bytes()
+    own = Path(dataset).is_absolute()  # a user's photographs
     text = CARD.format(
         name=folder.name,
-        title=recipes.get(record["name"]).title,
-        command=run.command,
+        title=f"{record['name']}, fine-tuned" if own else recipes.get(record["name"]).title,
+        command="python -m alexnet_tf finetune FOLDER" if own else run.command,
         minutes=provenance["minutes"],
         hardware=provenance["hardware"],
         commit=provenance["commit"],
-        dataset=dataset,
+        dataset=f"a folder {Path(dataset).name}" if own else dataset,
         train=record["images"]["train"],
         test=record["images"]["test"],
         accuracy=evaluation.accuracy_interval([run]),
@@ -166,10 +169,11 @@ def release(run: runs.Run, name: str) -> Path:
             f"The weights of {run} take {len(content) / 1e6:.0f} MB; a released model may take {LIMIT / 1e6:.0f}."
         )
     target = runs.home() / "reports" / "models" / name
+    if target.exists():
+        raise LabError(f"A network of the name {name} is released already: take another name, or remove {target}.")
     files.write_atomically(target / "model.keras", content)
     files.write_atomically(target / "classes.json", (json.dumps(record["class_names"]) + "\n").encode())
     files.write_atomically(target / "record.json", (run.path / "record.json").read_bytes())
-    (target / "export.json").unlink(missing_ok=True)  # of another network of this name
     files.write_atomically(target / "README.md", card(target).encode())
     return target
 

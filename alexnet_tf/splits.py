@@ -27,6 +27,8 @@ def read_image(path: str | Path | io.BytesIO) -> NDArray[np.uint8]:
     try:
         with Image.open(prepared.encoded(str(path)) if prepared.is_place(str(path)) else path) as image:
             upright = ImageOps.exif_transpose(image)
+            if upright.mode in ("F", "I") and image.format != "PNG":  # a PNG's 16 bits are mode I in older PILs
+                raise LabError(f"{named} has 32 bits a pixel, and nothing says which is white: save it with 8 or 16.")
             if upright.mode.startswith("I"):  # 16 bits a pixel: PIL would cut, not scale
                 upright = Image.fromarray((np.asarray(upright) / 257).clip(0, 255).astype("uint8"))
             if upright.has_transparency_data:
@@ -35,7 +37,7 @@ def read_image(path: str | Path | io.BytesIO) -> NDArray[np.uint8]:
             return np.asarray(upright.convert("RGB"))
     except FileNotFoundError as error:
         raise LabError(f"There is no image {path}: check the path.") from error
-    except PermissionError:
+    except (LabError, PermissionError):
         raise
     except Image.DecompressionBombError as error:
         raise LabError(f"{named} has too many pixels to be opened safely: make it smaller.") from error
@@ -106,6 +108,10 @@ class Split:
         if self.images is None:
             raise LabError("This needs images of one size in memory, and these lie in files of their own sizes.")
         return self.images
+
+    def digests(self) -> list[str]:
+        """A short hash of each file: equal ones are copies."""
+        return [hashlib.sha256(encoded(file)).hexdigest()[:16] for file in self.files]
 
     def image(self, place: int) -> NDArray[np.uint8]:
         """One raw image, decoded if it lies in a file."""

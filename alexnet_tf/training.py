@@ -84,7 +84,7 @@ def train(
         if devices.first():
             saver.set_model(model)
             begun["kept_epoch"] = saver.keep_best()
-            with damage_told():
+            with damage_told(splits):
                 _finish(run, recipe, splits, model, begun)
     return runs.Run(run.path, run.scratch)
 

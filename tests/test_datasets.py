@@ -1,7 +1,10 @@
 """Splits, protocols, folders, and errors with a remedy."""
 
 import os
+import re
+import shutil
 import sys
+import zlib
 
 import numpy as np
 import pytest
@@ -12,14 +15,15 @@ from PIL import Image
 from alexnet_tf import datasets, folders
 from alexnet_tf.errors import LabError, UsageError
 from alexnet_tf.folders import folder
-from alexnet_tf.splits import Split, Splits, fold, split_off, stratified
+from alexnet_tf.splits import Split, Splits, fold, read_image, split_off, stratified
 
 
 def make_folder(base, classes=("cat", "dog"), count=3):
     for number, name in enumerate(classes):
         (base / name).mkdir(parents=True)
         for i in range(count):
-            Image.new("RGB", (20 + i, 30), (number * 100, i * 50, 0)).save(base / name / f"{i}.png")
+            own = zlib.crc32(str(base / name).encode()) % 256  # no two folders hold copies
+            Image.new("RGB", (20 + i, 30), (number * 100, i * 50, own)).save(base / name / f"{i}.png")
     return base
 
 
@@ -303,3 +307,33 @@ def test_flowers_are_a_folder_of_photographs():
     assert (len(splits.train), len(splits.test)) == (3306, 364)
     assert splits.class_names == ("daisy", "dandelion", "roses", "sunflowers", "tulips")
     assert splits.train.image(0).shape[-1] == 3
+
+
+def test_copies_are_not_both_learned_and_tested(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    for kind in "ab":
+        (tmp_path / kind).mkdir()
+        for place in range(12):
+            pixels = rng.integers(0, 256, (8, 8, 3), dtype="uint8")
+            for name in f"{place}.png", f"{place}-copy.png":
+                Image.fromarray(pixels).save(tmp_path / kind / name)
+    splits = datasets.load(str(tmp_path))
+    assert len(splits.train) + len(splits.test) == 24
+    assert not set(splits.train.digests()) & set(splits.test.digests())
+    assert re.search(r"24 of 48 photographs are copies of others, such as \w/\d+\.png", capsys.readouterr().err)
+    apart = tmp_path / "apart"
+    for part in "train", "test":
+        shutil.copytree(tmp_path / "a", apart / part / "a")
+        shutil.copytree(tmp_path / "b", apart / part / "b")
+    Image.fromarray(np.zeros((8, 8, 3), "uint8")).save(apart / "train" / "b" / "new.png")
+    splits = datasets.load(str(apart))
+    assert splits.train.ids.tolist() == ["b/new.png"]
+    assert len(splits.test) == 48
+
+
+@pytest.mark.parametrize(("mode", "dtype"), [("F", "float32"), ("I", "int32")])
+def test_a_picture_of_32_bits_a_pixel_is_not_read_as_black(tmp_path, mode, dtype):
+    pixels = np.linspace(0, 1 if mode == "F" else 255, 64).reshape(8, 8).astype(dtype)
+    Image.fromarray(pixels).save(tmp_path / "x.tif")
+    with pytest.raises(LabError, match="32 bits a pixel"):
+        read_image(tmp_path / "x.tif")

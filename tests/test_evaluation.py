@@ -301,3 +301,23 @@ def test_ranks_are_places_in_a_sorted_list():
         assert best_first.index(label) == rank
     np.testing.assert_array_equal(found == 0, scores.argmax(axis=1) == labels)
     assert evaluation.top(9, found).mean == 1.0
+
+
+def test_few_images_make_no_certain_difference(make_run):
+    def paired(gained, lost, of):
+        ours = np.ones(of, bool)
+        theirs = ours.copy()
+        theirs[:gained] = False
+        ours[gained : gained + lost] = False
+        sides = {"zeng-aug": ours, "int305-cnn": theirs}
+        return evaluation.few_paired(*(make_run(name, right, 10 * gained + of) for name, right in sides.items()))
+
+    assert paired(5, 0, 60).side == 0  # as the exact test says: p = 0.0625
+    assert paired(6, 0, 60).side == 1  # p = 0.031
+    same = paired(0, 0, 15)
+    assert same.low == pytest.approx(-same.high)
+    assert same.high > 0.1
+    many = paired(300, 200, 10_000)
+    assert many.mean == pytest.approx(0.01)
+    usual = evaluation.gain_interval(np.repeat([1.0, -1.0, 0.0], [300, 200, 9500]))
+    assert (many.low, many.high) == pytest.approx((usual.low, usual.high), abs=2e-4)

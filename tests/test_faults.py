@@ -12,6 +12,7 @@ import time
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from alexnet_tf import files, runs
 from alexnet_tf.__main__ import main
@@ -215,6 +216,22 @@ def test_photographs_that_vanish_in_a_training_are_told(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+def test_a_photograph_that_only_tensorflow_finds_damaged_is_named(tmp_path, monkeypatch):
+    from test_datasets import make_folder
+
+    from alexnet_tf import folders, training
+
+    make_folder(tmp_path / "photos", count=12)
+    file = tmp_path / "photos" / "cat" / "whole.jpg"
+    Image.new("RGB", (40, 40), (9, 99, 9)).save(file)
+    content = file.read_bytes()
+    file.write_bytes(content[:-30] + b"\xff\xd8" + content[-30:])  # whole by its first and last bytes
+    monkeypatch.setattr(folders, "damaged", lambda _: set())  # as where another decoder takes it
+    changes = {"dataset": str(tmp_path / "photos"), "train_images": None, "epochs": 1, "batch_size": 4}
+    with pytest.raises(LabError, match=r"cat/whole\.jpg is damaged inside"):
+        training.train("flowers-lrn", "quick", 0, changes, store=tmp_path / "runs")
+
+
 def test_a_file_that_can_not_grow_is_told_and_harms_no_earlier_run(tmp_path):
     """The kernel refuses to write more, as on a full disk."""
     assert finish(start(tmp_path / "runs")) == 0

@@ -1,6 +1,8 @@
 """A trained network learns a folder of photographs: what is frozen, what is written, and what is told."""
 
+import dataclasses
 import itertools
+import json
 import re
 import shutil
 
@@ -8,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from alexnet_tf import evaluation, finetune, growth, models, paintbox, predict, training
+from alexnet_tf import datasets, evaluation, finetune, growth, models, paintbox, predict, training
 from alexnet_tf.__main__ import main
-from alexnet_tf.errors import LabError
+from alexnet_tf.errors import LabError, UsageError
 from alexnet_tf.models import transfer
 
 TINY = {"epochs": 1}
@@ -95,13 +97,53 @@ def test_a_curve_tells_of_images_and_not_of_steps(tuned):
 
 
 @pytest.mark.slow
-def test_of_few_test_photographs_nothing_is_concluded(tuned, monkeypatch):
+def test_of_few_test_photographs_nothing_is_concluded(tuned, photographs, monkeypatch):
     monkeypatch.setattr(finetune, "FEW", 31)
-    finetune._report(tuned, "photos", "a network", np.repeat([0, 1, 2], [14, 12, 4]))
+    splits = datasets.load(str(photographs))
+    test = dataclasses.replace(splits.test, labels=np.repeat([0, 1, 2], [14, 12, 4]))
+    finetune._report(tuned, "photos", "a network", dataclasses.replace(splits, test=test))
     page = (tuned.folder / "report.md").read_text()
     assert finetune.TOO_FEW in page
     assert "can't tell them apart" in page
     assert "Hardly tested, on fewer than five photographs: c." in page
+
+
+@pytest.mark.slow
+def test_what_it_leaves_is_a_network_like_any_other(tuned, photographs, capsys):
+    assert main(["evaluate", str(tuned.folder)]) == 0
+    assert f"test accuracy {evaluation.accuracy_interval([tuned.whole])}" in capsys.readouterr().out
+    assert finetune.started_from(str(tuned.folder)) == finetune.started_from(str(tuned.model))
+    assert predict.find_model(str(tuned.folder)) == (tuned.model, ["a", "b", "c"])
+    page = (tuned.folder / "report.md").read_text()
+    assert re.search(r"It is \d+% sure on average, and right of \d+%", page)
+    assert main(["predict", str(next((photographs / "a").iterdir())), "--model", str(tuned.folder)]) == 0
+    alone = transfer.parts(predict.load(tuned.folder / "last-layer.keras"))[1].get_weights()
+    head = transfer.parts(predict.load(tuned.head[-1].weights))[1].get_weights()
+    assert all(np.array_equal(one, other) for one, other in zip(alone, head, strict=True))
+
+
+@pytest.mark.slow
+def test_a_folder_is_measured_without_what_was_learned_of_it(tuned, photographs, tmp_path, capsys):
+    assert main(["test-folder", str(photographs), "--model", str(tuned.folder)]) == 0
+    told = capsys.readouterr()
+    assert "60 of 90 images trained this network and are left out" in told.err
+    assert f"of 30 are right: {evaluation.accuracy_interval([tuned.whole])}" in told.out
+    splits = datasets.load(str(photographs))
+    for file, label in zip(splits.train.files, splits.train.labels, strict=True):
+        (tmp_path / "abc"[label]).mkdir(exist_ok=True)
+        shutil.copy(file, tmp_path / "abc"[label])
+    with pytest.raises(LabError, match="All 60 images trained this network"):
+        predict.measured_on(str(tmp_path), str(tuned.model))
+
+
+def test_it_writes_neither_among_the_photographs_nor_over_what_others_taught(photographs, tmp_path, monkeypatch):
+    monkeypatch.chdir(photographs)
+    with pytest.raises(UsageError, match="lies among the photographs"):
+        finetune.finetune(".", "cifar10")
+    record = {"recipe": {"dataset": {"value": "/other/photographs"}}}
+    (tmp_path / "record.json").write_text(json.dumps(record))
+    with pytest.raises(LabError, match="holds what /other/photographs taught"):
+        finetune.finetune(".", "cifar10", tmp_path)
 
 
 @pytest.mark.slow
@@ -124,16 +166,19 @@ def test_what_other_photographs_taught_is_not_gone_on_with(photographs, finished
     monkeypatch.setattr(training, "train", train)
     other = shutil.copytree(photographs, tmp_path / "other")
     next((other / "a").iterdir()).rename(other / "b" / "moved.png")
-    for folder in photographs, other:
+    renamed = shutil.copytree(photographs, tmp_path / "renamed")
+    (renamed / "a").rename(renamed / "aa")
+    for folder in photographs, other, renamed:
         with pytest.raises(LabError, match="enough"):
             finetune.finetune(str(folder), str(finished.path), tmp_path / "tuned")
-    assert len(set(stores)) == 2
+    assert len(set(stores)) == 3
 
 
 def test_too_few_photographs_and_a_network_of_unknown_origin_are_told(photographs, tmp_path, capsys):
     for part, kind in itertools.product(("train", "val"), "ab"):
         (tmp_path / "few" / part / kind).mkdir(parents=True)
-        for place, file in enumerate(sorted((photographs / kind).glob("*.png"))[:3]):
+        chosen = sorted((photographs / kind).glob("*.png"))[3 * (part == "val") :][:3]
+        for place, file in enumerate(chosen):
             shutil.copy(file, tmp_path / "few" / part / kind / f"{place}.png")
     assert main(["finetune", str(tmp_path / "few")]) == 1
     told = capsys.readouterr().err
@@ -156,4 +201,6 @@ def test_advice_follows_the_curve():
 
     assert re.search(r"expect of 160 photographs 8\d\.\d% \[", advised(0.5, 0.64, 0.74))
     assert "next to nothing" in advised(0.98, 0.983, 0.986)
-    assert "can't tell whether it grew" in advised(0.5, 0.52, 0.5, tested=60)
+    flat = advised(0.5, 0.52, 0.5, tested=60)  # the forecast is told all the same: luck must not choose when it is
+    assert "can't tell whether it grew" in flat
+    assert "expect of 160 photographs" in flat

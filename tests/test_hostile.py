@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from alexnet_tf import datasets, files, reports, runs
 from alexnet_tf.__main__ import main
 from alexnet_tf.errors import LabError, UsageError
+from alexnet_tf.splits import Split, Splits
 
 
 def test_a_model_file_with_code_in_it_is_not_run(tmp_path, capsys, monkeypatch):
@@ -150,9 +151,9 @@ def test_a_folder_or_class_named_like_html_is_only_a_name_in_a_fine_tunings_page
     for size, run in zip((10, 20, 40, 40), [*head, whole], strict=True):
         run.record["class_names"] = [name, "other"]
         run.record["images"]["train"] = size
-    finetune._report(
-        finetune.Tuned(tmp_path, head, whole), f"/photos/{name}", "a network", whole.outputs["test_labels"]
-    )
+    tested = Split(np.arange(60), whole.outputs["test_labels"], np.zeros((60, 8, 8, 3), "uint8"))
+    splits = Splits(tested, None, tested, (name, "other"))
+    finetune._report(finetune.Tuned(tmp_path, head, whole), f"/photos/{name}", "a network", splits)
     page = rendered(tmp_path, nbformat.v4.new_markdown_cell((tmp_path / "report.md").read_text()))
     assert not re.search("<img [^>]*onerror", page)
     assert 'javascript:alert(1)"' not in page

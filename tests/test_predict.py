@@ -1,5 +1,6 @@
 """Photographs of users: a few in memory at a time, each with its own answer."""
 
+import json
 import subprocess
 import sys
 import zipfile
@@ -9,6 +10,7 @@ import pytest
 from PIL import Image
 
 from alexnet_tf import models, predict
+from alexnet_tf.__main__ import main
 from alexnet_tf.errors import LabError
 from alexnet_tf.quiet import keras
 
@@ -89,3 +91,25 @@ def test_every_network_is_read_by_a_process_that_has_built_none(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True)
     assert done.stdout.strip() == str(len(models.ARCHITECTURES)), done.stderr
+
+
+def test_a_damaged_picture_among_others_is_told_and_the_others_are_answered(tmp_path, capsys, monkeypatch):
+    for name in "ab":
+        Image.new("RGB", (5, 5)).save(tmp_path / f"{name}.png")
+    (tmp_path / "bad.png").write_bytes((tmp_path / "a.png").read_bytes()[:40])
+    monkeypatch.setattr(predict, "find_model", lambda *_: (tmp_path, ["r", "g", "b"]))
+    monkeypatch.setattr(predict, "load", lambda _: mean_colour)
+    assert main(["predict", str(tmp_path), "--json"]) == 1
+    told = capsys.readouterr()
+    assert [row["path"] for row in json.loads(told.out)] == [str(tmp_path / "a.png"), str(tmp_path / "b.png")]
+    assert "bad.png can't be read as an image" in told.err
+    assert "1 of 3 images have no answer" in told.err
+    assert main(["predict", str(tmp_path / "bad.png")]) == 1
+    assert "No image could be read" in capsys.readouterr().err
+
+
+def test_what_lies_out_of_sight_is_not_asked_about(tmp_path):
+    for name in ("a.png", ".thumbs/a.png", "__MACOSX/a.png", "deep/.b.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (5, 5)).save(tmp_path / name)
+    assert predict.listed([str(tmp_path)]) == [str(tmp_path / "a.png")]

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from alexnet_tf.commands.told import table
+from alexnet_tf.commands.told import overrides_of, table
 from alexnet_tf.errors import LabError, needs_tensorflow
 
 EXPORTS = ("saved-model", "litert", "onnx", "litert-int8")
@@ -87,15 +87,18 @@ def do_export(args: argparse.Namespace) -> None:
 def do_predict(args: argparse.Namespace) -> None:
     from alexnet_tf.predict import predict
 
-    rows = predict(args.images, args.model, args.runs)
+    lost: list[str] = []
+    rows = predict(args.images, args.model, args.runs, lost=lost)
     if args.explain:
         _explain(rows, args)
     if args.json:
         print(json.dumps(rows, indent=1))
-        return
-    for row in rows:
-        best = ", ".join(f"{entry['class']} {entry['confidence']:.1%}" for entry in row["top"])
-        print(f"{row['path']}: {best}")
+    else:
+        for row in rows:
+            best = ", ".join(f"{entry['class']} {entry['confidence']:.1%}" for entry in row["top"])
+            print(f"{row['path']}: {best}")
+    if lost:
+        raise LabError(f"{len(lost)} of {len(lost) + len(rows)} images have no answer.")
 
 
 def _explain(rows: list[dict[str, Any]], args: argparse.Namespace) -> None:
@@ -139,6 +142,7 @@ def do_release(args: argparse.Namespace) -> None:
 def do_finetune(args: argparse.Namespace) -> None:
     from alexnet_tf.finetune import finetune
 
-    tuned = finetune(args.folder, args.model, args.to, args.seed, args.runs, args.skip_damaged)
+    changes = overrides_of(args.set)
+    tuned = finetune(args.folder, args.model, args.to, args.seed, args.runs, args.skip_damaged, changes, args.fresh)
     print((tuned.folder / "report.md").read_text(encoding="utf-8"))
     print(f"Report and figures: {tuned.folder / 'report.md'}", file=sys.stderr)
