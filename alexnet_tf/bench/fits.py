@@ -180,7 +180,10 @@ class Clock(keras.callbacks.Callback):
 
 
 def until(name: str, goal: float, changes: Mapping[str, Any] | None = None, splits: Splits | None = None) -> Measure:
-    """Seconds of training until the accuracy on held-out training images is at the goal; a new seed each time."""
+    """Seconds of training until the accuracy on held-out training images is at the goal; a new seed each time.
+
+    What comes before the first step, such as whitening the first layer, is not counted.
+    """
     recipe, _ = chosen(name, changes)
     splits = splits or datasets.load(recipe.dataset, "honest")
     assert splits.val is not None
