@@ -120,6 +120,7 @@ for _trunk, _task in ("turned", "told orientations"), ("rebuilt", "painted hidde
     WAYS[f"{_trunk}-linear"] = (_told, LINEAR_PARAMETERS, {**_from, **LINEAR})
 # The rate by which each way told held-out images best at 10 % of the labels (`reports/search`); others have the base's.
 RATES = {
+    "scratch": 0.04,
     "scratch-short": 0.04,
     "scratch-linear": 0.6,
     "turned-tuned": 0.02,
