@@ -118,10 +118,10 @@ def test_a_run_that_rebuilds_keeps_pictures_and_claims_no_accuracy(own_cache, tm
     assert main(["train", "few-rebuilt", "--set", "train_images=40", "--set", "epochs=1"]) == 0
     assert "test loss" in capsys.readouterr().out
     assert verdicts.results(["few-rebuilt"], "quick", tmp_path / "runs") == []
-    for name in [f"{kind}/{place}.png" for kind in "ab" for place in range(10)]:
+    for shade, name in enumerate(f"{kind}/{place}.png" for kind in "ab" for place in range(10)):
         picture = tmp_path / "photographs" / name
         picture.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(np.zeros((28, 28, 3), "uint8")).save(picture)
+        Image.fromarray(np.full((28, 28, 3), shade, "uint8")).save(picture)
     for words, told in (
         (["compare", "few-rebuilt", "few-rebuilt"], "it has no accuracy"),
         (["release", "few-rebuilt", "painter"], "it has no accuracy"),
