@@ -63,7 +63,9 @@ MEANINGS = {
     "piped-vs-fixed": "of the speed on one batch in memory that training on the real stream reaches",
     "vs-step": "times the speed of a step that the stream alone reaches",
     "vs-image-data-generator": "times the speed of ImageDataGenerator at its source's five augmentations",
-    "memory-over-epochs": f"times the memory after epoch {inputs.SETTLED} that the last {inputs.LAST} of {inputs.EPOCHS} hold",
+    "memory-over-epochs": (
+        f"times the memory after epoch {inputs.SETTLED} that the last {inputs.LAST} of {inputs.EPOCHS} hold"
+    ),
     "tensorflow-vs-jax": "times the speed of JAX that TensorFlow reaches over an epoch",
     "sooner": "times sooner at its goal than source B's own recipe is at its source's",
     "of-product": f"of the operations a second that a product of {LARGEST}² matrices reaches in bfloat16",
