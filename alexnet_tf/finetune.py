@@ -217,7 +217,7 @@ def _sure(whole: Run) -> str:
         return ""
     loss = whole.record["recipe"]["loss"]["value"]
     sure = evaluation.probabilities(whole.outputs["test_logits"], loss).max(axis=1).mean()
-    return f" It is {sure:.0%} sure on average, and right of {evaluation.accuracy_of(whole):.0%}."
+    return f" The whole network is {sure:.0%} sure on average, and right of {evaluation.accuracy_of(whole):.0%}."
 
 
 def _report(tuned: Tuned, folder: str, source: str, splits: Splits) -> None:

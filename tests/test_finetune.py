@@ -115,7 +115,7 @@ def test_what_it_leaves_is_a_network_like_any_other(tuned, photographs, capsys):
     assert finetune.started_from(str(tuned.folder)) == finetune.started_from(str(tuned.model))
     assert predict.find_model(str(tuned.folder)) == (tuned.model, ["a", "b", "c"])
     page = (tuned.folder / "report.md").read_text()
-    assert re.search(r"It is \d+% sure on average, and right of \d+%", page)
+    assert re.search(r"The whole network is \d+% sure on average, and right of \d+%", page)
     assert main(["predict", str(next((photographs / "a").iterdir())), "--model", str(tuned.folder)]) == 0
     alone = transfer.parts(predict.load(tuned.folder / "last-layer.keras"))[1].get_weights()
     head = transfer.parts(predict.load(tuned.head[-1].weights))[1].get_weights()
