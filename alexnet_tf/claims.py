@@ -283,7 +283,7 @@ DISAGREEMENTS = (
     ),
     Disagreement(
         "B", "sample pictures", "shows a sample of the test images", "511",
-        "shows what its input function puts out, cast to uint8: standardized values, no photographs", "159, 511",
+        "shows what its input function puts out, cast to uint8: standardized values, not photographs", "159, 511",
     ),
     Disagreement(
         "C", "fewer convolutions", "fewer convolutions raised the accuracy", "67",
@@ -325,12 +325,12 @@ DISAGREEMENTS = (
         "its matrix gives 876 of 1,013, which is 0.865", "88",
     ),
     Disagreement(
-        "F", "input", "224 × 224 pixels, of which an 11 × 11 kernel with stride 4 makes 55 × 55", "section 3.5",
+        "F", "input", "224 × 224 pixels, of which an 11 × 11 kernel with stride 4 makes 55 × 55", "section 3.5, figure 2",
         "55 × 55 need 227 pixels, or a padding of which the text says nothing", "section 3.5",
     ),
     Disagreement(
         "F", "neurons of conv1", "253,440 in the caption", "figure 2",
-        "55 × 55 × 96, its own sizes, are 290,400", "section 3.5",
+        "55 × 55 × 96, its own sizes, are 290,400", "figure 2",
     ),
     Disagreement(
         "F", "parameters of a convolution", "no convolution holds more than 1 % of the parameters", "section 1",

@@ -113,12 +113,12 @@ WAYS: dict[str, tuple[str, int, Mapping[str, Any]]] = {
     "scratch-short": ("from scratch, with a fifth of the computation: what is left after pre-training", grid.SAME, {}),
     "scratch-linear": ("one layer on a trunk that learned nothing and stays as it is", LINEAR_PARAMETERS, LINEAR),
 }
-for _trunk, _task in ("turned", "told orientations"), ("rebuilt", "painted hidden patches"):
+for _trunk, _task in ("turned", "learned to tell orientations"), ("rebuilt", "learned to paint hidden patches"):
     _from = {"pretrained": f"few-{_trunk}/{{budget}}/{{seed}}", "taken": "conv5"}
     WAYS[f"{_trunk}-tuned"] = (f"from the trunk that {_task}, all of it trained", grid.SAME, _from)
     _told = f"one layer on the trunk that {_task}, which stays as it is"
     WAYS[f"{_trunk}-linear"] = (_told, LINEAR_PARAMETERS, {**_from, **LINEAR})
-# The rate by which each way told held-out images best at 10 % of the labels (`reports/search`); others have the base's.
+# The rate at which each way classified held-out images best at 10 % of the labels (`reports/search`); others have the base's.
 RATES = {
     "scratch": 0.04,
     "scratch-short": 0.04,
