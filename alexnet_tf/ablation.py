@@ -250,6 +250,8 @@ def law(trained: Trained, knob: str, variant: str | None = None) -> str | None:
         return None
     level, power = growth.lines([*means], np.array([*means.values()]))
     largest = max(means)
+    if power >= 0:
+        return f"error does not fall with more {knob}"
     twice = 1 - np.exp(level + power * np.log(2 * largest))
     told = (
         f"error falls like the {knob} to the power of {power:.2f}, and would leave {twice:.1%} right at {2 * largest:,}"

@@ -325,7 +325,8 @@ DISAGREEMENTS = (
         "its matrix gives 876 of 1,013, which is 0.865", "88",
     ),
     Disagreement(
-        "F", "input", "224 × 224 pixels, of which an 11 × 11 kernel with stride 4 makes 55 × 55", "section 3.5, figure 2",
+        "F", "input", "224 × 224 pixels, of which an 11 × 11 kernel with stride 4 makes 55 × 55",
+        "section 3.5, figure 2",
         "55 × 55 need 227 pixels, or a padding of which the text says nothing", "section 3.5",
     ),
     Disagreement(

@@ -190,6 +190,8 @@ def guarded(seat: Seat, work: Callable[[], int]) -> int:
     keras = metadata.version("keras")
     if keras.startswith("3.10."):  # the oldest that the laboratory runs with takes no stream from a process' own hands
         raise UsageError(f"Training in several processes needs Keras 3.11 or newer; this is {keras}: update, {ALONE}.")
+    if not hasattr(os, "fork"):
+        raise UsageError(f"Training in several processes needs Linux or macOS: {ALONE}.")
     ours, theirs = socket.socketpair()
     child = os.fork()
     if not child:

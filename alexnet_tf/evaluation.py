@@ -85,9 +85,12 @@ def accuracy(labels: NDArray[np.integer], logits: NDArray[np.floating]) -> float
 def ranks(labels: NDArray[np.integer], scores: NDArray[np.floating]) -> NDArray[np.int64]:
     """How many classes stand before each example's own; of equal ones the first, as in argmax. Top five is below 5.
 
-    >>> ranks(np.array([0, 1]), np.array([[2.0, 1.0], [3.0, 3.0]]))
-    array([0, 1])
+    Scores that are no numbers are below all others.
+
+    >>> ranks(np.array([0, 1, 1]), np.array([[2.0, 1.0], [3.0, 3.0], [np.nan, np.nan]]))
+    array([0, 1, 1])
     """
+    scores = np.where(np.isnan(scores), -np.inf, scores)
     own = np.take_along_axis(scores, labels[:, None], axis=1)
     earlier = np.arange(scores.shape[1]) < labels[:, None]
     return ((scores > own) | ((scores == own) & earlier)).sum(axis=1)
@@ -252,6 +255,8 @@ def _of_images(gains: Sequence[NDArray[np.floating]]) -> float:
     By how much trainings differ on an image is taken out: that is in what the seeds tell (crossed random effects).
     """
     each = np.array(gains, float)
+    if each.shape[1] < 2:
+        return 1.0  # a single image leaves everything open
     spread = each.mean(axis=0).var(ddof=1)
     if len(each) > 1:
         spread = max(spread - each.var(axis=0, ddof=1).mean() / len(each), 0.0)
@@ -365,18 +370,17 @@ def epochs_to(run: Run, error: float) -> float | None:
 def race(ours: Sequence[Run], theirs: Sequence[Run], error: float) -> Interval | None:
     """How many times as many epochs the others need to a training error, over the seeds that both have.
 
-    Who never gets there counts with all the epochs it had: the mean is then the least that it can be, and how far
-    the ratios lie apart is not known: nothing is told but that. Seeds with which ours never does have none; None where
-    fewer than two are left.
+    Whoever never gets there counts with all the epochs it had: where the others don't, the mean is the least that it
+    can be, where ours does not, the most. How far the ratios lie apart is then not known, and the interval has no ends.
+    None where fewer than two seeds are shared.
     """
     slower = {run.record["seed"]: run for run in theirs}
     ratios, open_ended = [], False
     for run in ours:
-        mine = epochs_to(run, error)
-        if mine is not None and (other := slower.get(run.record["seed"])):
-            arrived = epochs_to(other, error)
-            ratios.append((arrived or len(other.history)) / mine)
-            open_ended = open_ended or arrived is None
+        if other := slower.get(run.record["seed"]):
+            mine, arrived = epochs_to(run, error), epochs_to(other, error)
+            ratios.append((arrived or len(other.history)) / (mine or len(run.history)))
+            open_ended = open_ended or mine is None or arrived is None
     if len(ratios) < 2:
         return None
     found = mean_interval(ratios)

@@ -123,7 +123,7 @@ def finetune(
 
     `changes` are fields of the recipe for all stages.
     """
-    place, target = str(Path(folder).expanduser().resolve()), Path(to)
+    place, target = Path(folder).expanduser().resolve().as_posix(), Path(to)
     if target.resolve().is_relative_to(place):
         raise UsageError(f"{target} lies among the photographs of {folder}: name another folder with --to.")
     earlier = read_object(target / "record.json").get("recipe", {}).get("dataset", {}).get("value", place)

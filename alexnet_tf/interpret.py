@@ -8,6 +8,7 @@ there; `deletion` and `randomized` ask whether it means anything.
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from alexnet_tf.errors import choose
+from alexnet_tf.errors import LabError, choose
 from alexnet_tf.models.transfer import parts
 from alexnet_tf.preprocess import Preprocess
 from alexnet_tf.quiet import keras
@@ -144,6 +145,9 @@ def _activated(network: keras.Sequential, name: str) -> int:
 def last_large(network: keras.Sequential, side: int = 5) -> str:
     """The last convolution whose maps still have places: at least `side` by `side`, or else the last one."""
     found = convolutions(network)
+    others = [weight for layer in network.layers if layer.name not in found for weight in layer.weights]
+    if not found or (len(found) == 1 and any(len(weight.shape) == 4 for weight in others)):
+        raise LabError("This network keeps its convolutions inside blocks: there are no maps to explain it by.")
     large = [name for name in found if network.layers[_activated(network, name)].output.shape[1] >= side]
     return (large or found)[-1]
 
@@ -201,8 +205,9 @@ def occlusion(
     """How much of the class's probability is lost when a grey square hides each part (Zeiler and Fergus, 2014)."""
     size = images.shape[1]
     whole, loss, seen = beliefs(model, images, classes), np.zeros(images.shape[:3]), np.zeros((size, size))
-    corners = [(y, x) for y in range(0, size - window + 1, step) for x in range(0, size - window + 1, step)]
-    for y, x in corners:
+    last = max(size - window, 0)
+    places = sorted({*range(0, last, step), last})  # the last square ends at the edge
+    for y, x in itertools.product(places, places):
         hidden = images.copy()
         hidden[:, y : y + window, x : x + window] = images.mean(axis=(1, 2), keepdims=True).astype("uint8")
         loss[:, y : y + window, x : x + window] += (whole - beliefs(model, hidden, classes))[:, None, None]

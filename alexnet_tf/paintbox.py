@@ -2,8 +2,9 @@
 
 Every picture puts a drawing of random pose and colours on a cluttered ground. No class has a
 colour or a place of its own, so a linear model on pixels fails where a small convolutional
-network succeeds. All images of a class are drawn at once with numpy; the same seed gives the
-same pixels.
+network succeeds. All images of a class are drawn at once with numpy. The same seed gives the
+same pixels on processors of one family; from one to another numpy's float32 functions round
+differently, and a few values in a million differ by one.
 """
 
 from __future__ import annotations

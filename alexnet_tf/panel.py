@@ -20,13 +20,15 @@ def still(model: Any, image: np.ndarray, names: Sequence[str], layer: str | None
     """The image, its Grad-CAM at a layer, and the three most probable classes."""
     belief = keras.ops.convert_to_numpy(model(image[None], training=False))[0]
     best = np.argsort(belief)[::-1][:3]
-    size = min(image.shape[:2])  # maps are square, as the network's input is
-    top, left = ((side - size) // 2 for side in image.shape[:2])
-    square = image[top : top + size, left : left + size]
-    layer = layer or interpret.last_large(transfer.parts(model)[1])
-    found = interpret.gradcam(model, square[None], best[:1], layer)
+    prepare, network = transfer.parts(model)
+    square = image[None]
+    if image.shape[0] != image.shape[1]:  # maps are square, as what the network sees: the middle, or all, squeezed
+        seen = keras.ops.convert_to_numpy(prepare.resize(square.astype("float32")))
+        square = np.rint(seen).clip(0, 255).astype("uint8")
+    layer = layer or interpret.last_large(network)
+    found = interpret.gradcam(model, square, best[:1], layer)
     said = ", ".join(f"{names[i]} {belief[i]:.0%}" for i in best)
-    return plots.heat([square], {f"Grad-CAM at {layer}": list(found)}, said)
+    return plots.heat(list(square), {f"Grad-CAM at {layer}": list(found)}, said)
 
 
 def explore(model: Any, images: Sequence[np.ndarray], names: Sequence[str]) -> Any:

@@ -294,7 +294,9 @@ def _kept(part: str, split: Split, logits: np.ndarray, small: bool) -> dict[str,
             f"{part}_predicted": predicted.astype("uint8" if logits.shape[1] <= 256 else "uint16"),
             f"{part}_right": np.packbits(predicted == split.labels),
         }
-    within = np.clip(logits, -65504, 65504).astype("float16")  # float16's range
+    within = np.clip(logits, -65472, 65472).astype("float16")  # float16's range, less a step
+    tied = np.flatnonzero(within.argmax(axis=1) != predicted)  # by rounding: the answer goes ahead by a step
+    within[tied, predicted[tied]] = np.nextafter(within[tied].max(axis=1), np.float16(np.inf))
     return {f"{part}_ids": split.ids, f"{part}_labels": split.labels.astype("int16"), f"{part}_logits": within}
 
 

@@ -221,6 +221,11 @@ def test_a_ratio_of_errors_that_stays_has_not_though_in_points_a_gain_shrinks(tr
     assert ablation.drift(runs, "training images", "batch-after").mean == pytest.approx(1, abs=0.01)
 
 
+def test_an_error_that_rises_is_not_said_to_fall(trained):
+    rising = along(trained, lambda size: 0.1 * size**0.1, lambda size: 0.1 * size**0.1)
+    assert ablation.law(rising, "training images") == "error does not fall with more training images"
+
+
 def test_what_a_line_promised_is_compared_seed_by_seed(trained):
     straight = along(trained, lambda size: 4.0 * size**-0.3, lambda size: 4.0 * size**-0.3)
     missed = ablation.kept(straight, "training images")

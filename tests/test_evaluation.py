@@ -177,6 +177,18 @@ def test_a_race_counts_parts_of_epochs_and_who_never_arrives(make_run):
     assert evaluation.race([fast[0], run_with_errors(make_run, "paper-relu", [0.5], 2)], slow, 0.25) is None
 
 
+def test_a_race_that_ours_never_ends_is_counted_and_not_left_out(make_run):
+    ours = [run_with_errors(make_run, "paper-relu", [0.5] * 10, seed) for seed in (0, 1)]
+    theirs = [run_with_errors(make_run, "paper-tanh", [0.4, 0.3, 0.2], seed) for seed in (0, 1)]
+    found = evaluation.race(ours, theirs, 0.25)
+    assert (found.mean, found.low, found.high) == (pytest.approx(2.5 / 10), 0.0, np.inf)
+
+
+def test_a_single_image_leaves_a_difference_open():
+    gap = evaluation.gain_interval(np.array([1.0]))
+    assert (gap.mean, gap.low, gap.high) == (1.0, 0.0, 2.0)
+
+
 def test_all_against_one_pool_their_spread_and_tell_what_one_pair_alone_can_not(make_run):
     def group(name, *rights):
         return [make_run(name, np.arange(1000) < right, seed=seed) for seed, right in enumerate(rights)]

@@ -187,6 +187,24 @@ def test_likeness_is_a_rank_correlation():
     assert np.isnan(interpret.likeness(ramp, np.zeros_like(ramp))).all()  # a blank map is no passed test
 
 
+def test_occlusion_reaches_the_last_pixel_whatever_the_size():
+    spotlight = interpret.spotlight()
+
+    def far_end(images, training):
+        return spotlight(images[:, ::-1, ::-1].copy(), training=training)
+
+    picture = np.zeros((1, 30, 30, 3), "uint8")
+    picture[:, -8:, -8:] = 255
+    found = interpret.occlusion(far_end, picture, np.ones(1, int))
+    assert found[0, -2:, -2:].min() > 0.5
+    assert interpret.occlusion(far_end, picture[:, 26:, 26:].copy(), np.ones(1, int)).shape == (1, 4, 4)  # no error
+
+
+def test_convolutions_within_blocks_are_one_sentence():
+    with pytest.raises(LabError, match="inside blocks"):
+        interpret.last_large(models.build("resnet18"))
+
+
 def test_gradcam_looks_where_maps_still_have_places(small):
     _, network = transfer.parts(small)
     assert interpret.last_large(network) == "conv2"  # 7 x 7; later ones have 2 x 2

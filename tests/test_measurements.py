@@ -52,7 +52,7 @@ def test_a_new_training_forgets_old_measurements(tmp_path):
     assert not (run.path / "measurements").exists()
 
 
-def test_corruptions_strangers_and_twins(trained):
+def test_corruptions_strangers_and_twins(trained, monkeypatch):
     run, splits = trained
     found = measurements.corrupted(run, corruptions.Spoilt(splits.test))
     answers = run.outputs["test_logits"][:40].argmax(axis=1)
@@ -62,6 +62,12 @@ def test_corruptions_strangers_and_twins(trained):
     assert found["times_right"].mean() / 45 == pytest.approx(found["rates"].mean())
     logits = measurements.strangers(run, {"noise": np.zeros((3, 20, 20, 3), "uint8")})["noise"]
     assert logits.shape == (3, 10)
+    both = {"noise": np.ones((3, 20, 20, 3), "uint8"), "no noise": np.zeros((2, 20, 20, 3), "uint8")}
+    assert [len(part) for part in measurements.strangers(run, both).values()] == [3, 2]
+    (run.path / "measurements" / "strangers-noise.npz").unlink()  # one kind does not need the others
+    monkeypatch.setattr(predict, "load", lambda *_: pytest.fail("asked the network anew"))
+    assert measurements.strangers(run, {"no noise": both["no noise"]})["no noise"].shape == (2, 10)
+    monkeypatch.undo()
     five = splits.train.take(np.arange(5))
     five = Split(five.ids, five.labels, np.concatenate([five.pixels[:3], five.pixels[3:, :, ::-1]]))
     known = Splits(splits.train, None, five, splits.class_names)

@@ -138,6 +138,12 @@ def test_a_wrong_name_or_option_gets_a_hint():
         models.build("lab3", 67, convolutions=7)
     with pytest.raises(UsageError, match="no norm 'layer'"):
         models.build("lab3", 67, norm="layer")
+    for wrong in {"groups": 3}, {"width": 0.001}, {"without": 1, "groups": 2}:
+        with pytest.raises(UsageError, match="There is no alexnet-32 with"):
+            models.build("alexnet-32", **wrong)
+    with pytest.raises(LabError, match="paints 20 px: it can't rebuild images of 24 px"):
+        models.build("rebuilder-32", 24)
+    assert models.build("rebuilder-32", dense_layers=2).count_params() == models.build("rebuilder-32").count_params()
     for name, option in ("alexnet-32", "flatten"), ("rebuilder-32", "flatten"), ("today-cifar", "identity"):
         with pytest.raises(UsageError, match=rf"options\.{option} must be true or false; received 5"):
             models.build(name, **{option: 5})

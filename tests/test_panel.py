@@ -40,6 +40,17 @@ def test_without_a_reader_a_still_example_is_drawn(released, monkeypatch):
     assert "Grad-CAM at conv4" in repr(drawn)
 
 
+def test_an_oblong_picture_is_explained_as_the_network_sees_it(released, monkeypatch):
+    """All of it, squeezed, where that is how it is answered; not the middle, which may hold something else."""
+    asked = []
+    monkeypatch.setattr(panel.interpret, "gradcam", lambda model, images, *_: asked.append(images) or images[..., 0])
+    oblong = np.concatenate([PICTURES[0], PICTURES[1], PICTURES[2]], axis=1)
+    panel.still(released, oblong, NAMES)
+    answers = [np.asarray(released(images)) for images in (asked[0], oblong[None])]
+    assert asked[0].shape[1] == asked[0].shape[2]
+    np.testing.assert_allclose(*answers, atol=0.05)
+
+
 def test_every_choice_is_answered(opened):
     which, own, where, asked = opened
     assert list(where.options) == [f"conv{number}" for number in range(1, 6)]

@@ -118,6 +118,20 @@ def test_any_folder_may_name_a_class(name):
     assert drawn.axes[0].get_xticklabels()[0].get_text() == name
 
 
+def test_curves_that_end_in_no_number_are_drawn_without_a_name():
+    rows = [{"epoch": e, "loss": 1.0, "accuracy": 0.5, "val_loss": np.nan, "val_accuracy": 0.4} for e in (1, 2)]
+    left, right = plots.curves(rows, "x").axes
+    assert [text.get_text() for text in left.texts] == ["training"]
+    assert {text.get_text() for text in right.texts} == {"training", "test"}
+
+
+def test_a_matrix_of_many_classes_stays_a_page():
+    names = [f"class {number}" for number in range(300)]
+    fig = plots.confusion(np.eye(300, dtype=int), names, "x")
+    assert max(fig.get_size_inches()) < 30
+    assert not fig.axes[0].texts
+
+
 def test_curves_against_time_end_with_their_names():
     figure = plots.against_time({"one": ([10, 20], [0.5, 0.6]), "two": ([1, 300], [0.4, 0.9])}, "x", {"level": 0.6})
     ax = figure.axes[0]

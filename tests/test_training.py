@@ -47,6 +47,16 @@ def test_outputs_are_float16_logits_of_every_test_image(finished):
     assert share == pytest.approx(finished.record["metrics"]["test_accuracy"], abs=0.003)
 
 
+def test_answers_survive_float16():
+    """Two classes that float16 can't tell apart, the later one ahead; one beyond its range."""
+    logits = np.array([[0.99990, 0.99991, 0.1], [1e6, 2e6, 0.0], [0.2, 0.1, 0.3]], "float32")
+    split = Split(np.arange(3), np.arange(3), np.zeros((3, 2, 2, 3), "uint8"))
+    kept = training._kept("test", split, logits, small=False)["test_logits"]
+    assert kept.argmax(axis=1).tolist() == [1, 1, 2]
+    assert np.isfinite(kept).all()
+    np.testing.assert_allclose(kept[0], logits[0], atol=2e-3)
+
+
 def test_a_finished_run_is_not_trained_again(finished, monkeypatch):
     monkeypatch.setattr(training, "fit", lambda *args: pytest.fail("trained again"))
     again = train_tiny(finished.path.parent.parent.parent, epochs=3)

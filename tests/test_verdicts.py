@@ -67,6 +67,26 @@ def test_a_claim_follows_its_runs(make_run, tmp_path):
     assert row(LEVEL).verdict == row(GAIN).verdict == "not run"
 
 
+def test_a_run_of_other_data_costs_its_own_row_alone(make_run, tmp_path):
+    for seed in 0, 1:
+        run = make_run("lab-base", np.arange(1000) < 700, seed=seed)
+        run.record["provenance"]["dataset_fingerprint"] = f"data {seed}"
+        (run.path / "record.json").write_text(json.dumps(run.record))
+        make_run("cifar10-simple", np.arange(1000) < 700 + seed, seed=seed)
+    other = dataclasses.replace(LEVEL, recipe="cifar10-simple")
+    odd, well = verdicts.scorecard(tmp_path, [LEVEL, other])
+    assert (odd.verdict, well.n) == ("not run", 2)
+    assert "saw different data" in odd.why
+
+
+def test_one_pair_of_trainings_is_said_to_be_one_pair(make_run, tmp_path):
+    claim = dataclasses.replace(GAIN, seeds=3)
+    make_run("lab-base", np.arange(1000) < 700), make_run("lab-bce", np.arange(1000) < 800)
+    (row,) = verdicts.scorecard(tmp_path, [claim])
+    assert row.why.endswith("1 of 3 seeds, so of these two trainings and not yet of the recipes")
+    assert "single run" in plots.scorecard([row]).axes[0].texts[0].get_text()
+
+
 def test_the_budget_that_settles_a_claim_comes_before_a_larger_one(make_run, tmp_path):
     claim = dataclasses.replace(GAIN, budget="laptop", seeds=2)
     for seed in 0, 1:
@@ -135,7 +155,9 @@ def test_ten_crops_are_judged_where_they_were_measured(make_run, tmp_path):
     for seed in range(3):
         run = make_run(claim.recipe, np.arange(1000) < 700, seed=seed, budget="laptop")
         if seed == 0:
-            assert verdicts.scorecard(tmp_path, [claim])[0].verdict == "not run"
+            (row,) = verdicts.scorecard(tmp_path, [claim])
+            assert row.verdict == "not run"
+            assert "reports --budget laptop --only 04_paper_claims" in row.why
         (run.path / "measurements").mkdir()
         ranks = (np.arange(1000) >= 720 + seed).astype("uint8")
         np.savez_compressed(run.path / "measurements" / "ten_crops.npz", inputs=np.array("x"), ten_crops=ranks)

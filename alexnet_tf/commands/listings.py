@@ -110,3 +110,5 @@ def do_scorecard(args: argparse.Namespace) -> None:
         row.update({figure: shown(row[figure], claim.rule) for figure in ("reported", "measured", "low", "high")})
     columns = ("claim", "source", "reported", "measured", "low", "high", "n", "budget", "verdict")
     show(rows, columns, args.json)
+    if not args.json:
+        print("\nWhere n is 1, a verdict speaks of that training and not yet of the recipe. --json says why.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -66,6 +67,6 @@ def overrides_of(items: Sequence[str]) -> dict[str, Any]:
             raise UsageError(f"--set takes KEY=VALUE; received {item!r}.")
         if key in overrides:
             raise UsageError(f"--set {key} is given twice: decide for one value.")
-        folder = key == "dataset" and "/" in value  # a run of it is the same run from any working directory
-        overrides[key] = str(Path(value).expanduser().resolve()) if folder else parse_value(value)
+        folder = key == "dataset" and re.search(r"[/\\]", value)  # a run of it is the same from any working directory
+        overrides[key] = Path(value).expanduser().resolve().as_posix() if folder else parse_value(value)
     return overrides

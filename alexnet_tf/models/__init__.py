@@ -79,12 +79,18 @@ def build(
         too_small = any(0 in layer.output.shape for layer in network.layers)  # Keras 3.10 lets them pass
     except ValueError as error:
         if not any(sign in str(error) for sign in ("negative dimension", "output size", "<= 0")):
-            raise
+            if not options:
+                raise
+            given = ", ".join(f"{option}={value}" for option, value in options.items())
+            told = str(error).partition("\n")[0]
+            raise UsageError(f"There is no {name} with {given}: {told}") from error
         too_small = True
     finally:
         keras.config.set_dtype_policy(policy)
     if too_small:
         raise LabError(f"Images of {size} px are too small for {name}: a layer would have no output.")
+    if architecture.kind is Rebuilder and network.output_shape[1] != size:
+        raise LabError(f"{name} paints {network.output_shape[1]} px: it can't rebuild images of {size} px.")
     return network
 
 

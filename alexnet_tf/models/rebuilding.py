@@ -30,7 +30,7 @@ def rebuilder32(classes: int, hidden_share: float = 0.5, **trunk: Any) -> Layers
     """
     del classes
     yield HidePatches(hidden_share, side=4, name="hide")
-    for layer in alexnet32(2, dense_layers=1, **trunk):
+    for layer in alexnet32(2, **{"dense_layers": 1, **trunk}):
         if layer.name == "pool5":
             break
         yield layer

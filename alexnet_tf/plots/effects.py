@@ -74,7 +74,9 @@ def pairs(names: Sequence[str], groups: Mapping[str, Sequence[float]], title: st
 
 
 def _outcome(row: Verdict) -> str:
-    return row.verdict if row.verdict == "not run" else f"{row.verdict} ({row.budget})"
+    if row.verdict == "not run":
+        return row.verdict
+    return f"{row.verdict} ({row.budget}, single run)" if row.n == 1 else f"{row.verdict} ({row.budget})"
 
 
 @styled

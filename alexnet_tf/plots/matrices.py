@@ -12,20 +12,23 @@ from numpy.typing import NDArray
 
 from alexnet_tf.plots.style import figure, styled
 
+READABLE = 40  # classes; names and numbers of more would be too small on any page
+
 
 def _heat(ax: Axes, matrix: NDArray[np.integer], names: Sequence[str], fontsize: int, **kwargs: Any) -> None:
-    """A matrix of counts on an axis, each cell with its number."""
+    """A matrix of counts on an axis, each cell with its number unless there are too many classes to read them."""
     import seaborn as sns
 
+    readable = len(names) <= READABLE
     sns.heatmap(
         matrix,
-        annot=True,
+        annot=readable,
         fmt="d",
         cbar=False,
         square=True,
-        linewidths=0.5,
-        xticklabels=names,
-        yticklabels=names,
+        linewidths=0.5 if readable else 0,
+        xticklabels=names if readable else False,
+        yticklabels=names if readable else False,
         annot_kws={"fontsize": fontsize},
         ax=ax,
         **{"cmap": "Blues", **kwargs},
@@ -37,7 +40,7 @@ def _heat(ax: Axes, matrix: NDArray[np.integer], names: Sequence[str], fontsize:
 @styled
 def confusion(matrix: NDArray[np.integer], class_names: Sequence[str], title: str) -> Figure:
     """A confusion matrix as a heat map; the diagonal is right."""
-    side = 1.8 + 0.58 * len(class_names)
+    side = 1.8 + 0.58 * min(len(class_names), READABLE)
     fig, ax = figure(side + 1, side)
     _heat(ax, matrix, class_names, 9)
     ax.set(xlabel="predicted", ylabel="true", title=title)

@@ -71,7 +71,9 @@ def name_ends(ax: Axes, ends: Mapping[str, tuple[float, float, str]], at: float 
     from sklearn.isotonic import IsotonicRegression
 
     low, high = ax.get_ylim()
-    names = sorted(ends, key=lambda name: ends[name][1])
+    names = sorted((name for name, (_, y, _) in ends.items() if np.isfinite(y)), key=lambda name: ends[name][1])
+    if not names:
+        return
     steps = np.arange(len(names)) * (high - low) / 18  # a line of text each, roughly
     wanted = [ends[name][1] for name in names]
     places = IsotonicRegression().fit_transform(np.arange(len(names)), wanted - steps) + steps

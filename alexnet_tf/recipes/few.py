@@ -118,7 +118,7 @@ for _trunk, _task in ("turned", "learned to tell orientations"), ("rebuilt", "le
     WAYS[f"{_trunk}-tuned"] = (f"from the trunk that {_task}, all of it trained", grid.SAME, _from)
     _told = f"one layer on the trunk that {_task}, which stays as it is"
     WAYS[f"{_trunk}-linear"] = (_told, LINEAR_PARAMETERS, {**_from, **LINEAR})
-# The rate at which each way classified held-out images best at 10 % of the labels (`reports/search`); others have the base's.
+# The rate at which each way classified held-out images best at 10 % of the labels (`reports/search`).
 RATES = {
     "scratch": 0.04,
     "scratch-short": 0.04,
