@@ -40,6 +40,8 @@ def take(stream, count):
 whole, again = take(stream(), 12), take(stream(), 12)
 resumed = take(stream(begin=(2, 1)), 4)
 plain = take(stream(augmentations={}), 4)
+alike = Split(np.arange(24), np.zeros(24, int), np.repeat(images[:1], 24, axis=0))
+first, second = take(arrays.training_stream(alike, 2, Preprocess(16), 12, 1, {"crop": 2}), 2)
 means = np.sort(np.concatenate([batch[0].mean(axis=(1, 2, 3)) for batch in plain]))
 same = lambda a, b: all(np.array_equal(x[0], y[0]) and np.array_equal(x[1], y[1]) for x, y in zip(a, b, strict=True))
 evaluation = arrays.evaluation_stream(split, 4, Preprocess(16), 15)
@@ -48,6 +50,7 @@ print(json.dumps({
     "repeats": same(whole, again),
     "resumes": same(whole[9:], resumed[:3]),
     "another epoch": not np.array_equal(whole[0][0], whole[4][0]),
+    "another step": not np.array_equal(first[0], second[0]),
     "sizes": [len(batch[0]) for batch in plain],
     "each once": bool(np.allclose(means, np.sort(images.mean(axis=(1, 2, 3)) / 255), atol=1e-5)),
     "evaluation": bool(np.allclose(seen * 255, images, atol=1e-3)),

@@ -233,3 +233,57 @@ def test_any_mixture_leaves_pixels_pixels_and_labels_shares(amounts, count, size
     assert moved.max() <= 255.5
     assert labels.min() >= 0
     np.testing.assert_allclose(labels.sum(axis=1), 1, atol=1e-5)
+
+
+def three_quarters(name, low, high):
+    return np.full(1, low + 0.75 * (high - low), "float32")
+
+
+def test_motions_are_in_degrees_and_shares_and_go_both_ways():
+    assert np.asarray(room.motion("rotation", 20.0, 32.0, three_quarters))[0, 1, 0] == pytest.approx(
+        -np.sin(np.radians(10))
+    )
+    assert np.asarray(room.motion("shift", 0.2, 32.0, three_quarters))[0, 0, 2] == pytest.approx(0.1 * 32)
+    least = room.motion("shift", 0.2, 32.0, lambda name, low, high: np.full(1, low, "float32"))
+    assert np.asarray(least)[0, 0, 2] == pytest.approx(-0.2 * 32)
+
+
+def test_a_flip_has_its_probability():
+    images = np.random.default_rng(0).uniform(0, 255, (400, 4, 4, 3)).astype("float32")
+    draw = stateless_draw(tf.constant((7, 3), tf.int64), tf.constant(400))
+    moved = np.asarray(augment(images, np.eye(400, dtype="float32"), {"flip": 0.9}, draw)[0])
+    assert 340 < (moved == images[:, :, ::-1]).all(axis=(1, 2, 3)).sum() < 380
+
+
+@pytest.mark.parametrize(
+    ("factor", "expected"), [("brightness", [150, 210]), ("contrast", [90, 150]), ("saturation", [100, 140])]
+)
+def test_each_factor_of_color_by_hand(factor, expected):
+    image = np.array([100.0, 140.0], "float32").reshape(1, 1, 2, 1).repeat(3, -1)
+
+    def draw(name, low, high):
+        return np.full(1, high if name == factor else 1.0, "float32")
+
+    found = np.asarray(augment(image, np.ones((1, 1), "float32"), {"color": 0.5}, draw)[0])
+    np.testing.assert_allclose(found[0, 0, :, 0], expected, atol=0.1)
+
+
+@pytest.mark.parametrize(
+    ("operation", "amount", "expected"),
+    [
+        ("posterize", 12.5, [0, 96, 192]),
+        ("solarize", 6, [10, 100, 55]),
+        ("autocontrast", 10, [0, 120.857, 255]),
+        ("identity", 10, [10, 100, 200]),
+    ],
+)
+def test_operations_on_pixels_by_hand(operation, amount, expected):
+    place = room.OPERATIONS.index(operation) + 0.5
+
+    def draw(name, low, high):
+        fixed = {"operation 0": place, "operation 1": 0.5}
+        return np.full(1, fixed.get(name, 0.25 if "sign" in name else 1.0), "float32")
+
+    image = np.array([10.0, 100, 200], "float32").reshape(1, 1, 3, 1).repeat(3, 1).repeat(3, -1)
+    found = np.asarray(room._pixel_operations(image, amount, draw))
+    np.testing.assert_allclose(found[0, 0, :, 0], expected, atol=0.1)

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from alexnet_tf import datasets, runs
+from alexnet_tf import datasets, runs, training
 from alexnet_tf.__main__ import main, parser
 from alexnet_tf.commands.told import told
+from alexnet_tf.errors import LabError
 from alexnet_tf.recipes import RECIPES
 
 TINY = ["--set", "train_images=48", "--set", "batch_size=16", "--set", "options.width=0.05"]
@@ -230,3 +231,23 @@ def test_large_families_are_folded_until_they_are_asked_for(capsys):
     assert "did you mean 'lab-base'" in capsys.readouterr().err
     assert main(["list", "lab-*", "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out)) == 9
+
+
+def test_compare_takes_the_second_from_the_first(make_run, tmp_path, capsys):
+    make_run("lab-bce", np.arange(100) < 80), make_run("lab-base", np.arange(100) < 70)
+    assert main(["compare", "lab-bce", "lab-base", "--runs", str(tmp_path)]) == 0
+    assert "+10.00 points" in capsys.readouterr().out
+    make_run("lab-3conv", np.arange(100) < 70, seed=1)
+    assert main(["compare", "lab-bce", "lab-3conv/paper/1", "--runs", str(tmp_path)]) != 0
+
+
+def test_train_hands_on_what_it_was_told(tmp_path, monkeypatch):
+    asked = []
+
+    def train(*words):
+        asked.append(words)
+        raise LabError("enough")
+
+    monkeypatch.setattr(training, "train", train)
+    assert main(["train", "lab-base", "--protocol", "honest", "--seed", "3", "--runs", str(tmp_path)]) == 1
+    assert asked[0][2:6] == (3, {}, "honest", str(tmp_path))

@@ -55,3 +55,10 @@ def test_wrong_names_are_told():
         spoil("noise", 6)
     with pytest.raises(LabError, match="in memory"):
         _ = corruptions.Spoilt(Split(np.arange(1), np.arange(1), files=("x.png",))).images
+
+
+def test_a_picture_turns_about_its_middle():
+    image = np.zeros((1, 9, 9, 3), "float32")
+    image[0, 4, 4] = 255
+    found = np.asarray(corruptions.corrupt(tf.constant(image), tf.constant([0]), "rotation", 5))
+    assert np.unravel_index(found[0, ..., 0].argmax(), (9, 9)) == (4, 4)

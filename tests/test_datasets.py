@@ -337,3 +337,30 @@ def test_a_picture_of_32_bits_a_pixel_is_not_read_as_black(tmp_path, mode, dtype
     Image.fromarray(pixels).save(tmp_path / "x.tif")
     with pytest.raises(LabError, match="32 bits a pixel"):
         read_image(tmp_path / "x.tif")
+
+
+def test_fewer_training_images_are_none_of_those_held_out():
+    whole, few = (datasets.load("paintbox", "honest", images) for images in (None, 1000))
+    assert few.val.ids.tolist() == whole.val.ids.tolist()
+    assert set(few.train.ids) <= set(whole.train.ids)
+
+
+def test_the_fingerprint_sees_both_parts_and_their_labels():
+    images = np.zeros((4, 2, 2, 3), "uint8")
+    other = images.copy()
+    other[3, 1, 1, 2] = 1
+
+    def of(train=images, test=images, labels=(0, 1, 0, 1)):
+        parts = Split(np.arange(4), np.array(labels), train), Split(np.arange(4), np.array([0, 1, 0, 1]), test)
+        return Splits(parts[0], None, parts[1], ("a", "b")).fingerprint()
+
+    assert len({of(), of(train=other), of(test=other), of(labels=(1, 1, 0, 0))}) == 4
+
+
+def test_the_fingerprint_sees_a_photograph_that_was_edited(tmp_path):
+    def of(content):
+        (tmp_path / "x.png").write_bytes(content)
+        part = Split(np.arange(1), np.zeros(1, int), files=(str(tmp_path / "x.png"),))
+        return Splits(part, None, part, ("a",)).fingerprint()
+
+    assert of(b"one") != of(b"two")

@@ -333,3 +333,27 @@ def test_few_images_make_no_certain_difference(make_run):
     assert many.mean == pytest.approx(0.01)
     usual = evaluation.gain_interval(np.repeat([1.0, -1.0, 0.0], [300, 200, 9500]))
     assert (many.low, many.high) == pytest.approx((usual.low, usual.high), abs=2e-4)
+
+
+def test_the_first_of_a_rank_is_in_top_one():
+    assert [evaluation.top(count, np.arange(10)).mean for count in (1, 5)] == [0.1, 0.5]
+
+
+def test_the_best_epoch_is_each_runs_own(make_run):
+    group = [make_run("cifar10-bn64", [True, False], seed=seed) for seed in range(2)]
+    for run, curve in zip(group, ([0.5, 0.7, 0.6], [0.8, 0.4, 0.3]), strict=True):
+        run.record["history"] = [{"val_accuracy": rate} for rate in curve]
+    assert evaluation.accuracy_interval(group, best=True).mean == pytest.approx(0.75)
+
+
+def test_overfitting_over_two_seeds_knows_how_far_they_lie_apart(make_run):
+    ours, theirs = [], []
+    for seed, known in enumerate((900, 860)):
+        for group, name, rate in (ours, "grid-dropout-0", known), (theirs, "grid-base", 750):
+            run = make_run(name, np.arange(1000) < 700, seed=seed)
+            (run.path / "measurements").mkdir()
+            right = np.packbits(np.arange(1000) < rate)
+            np.savez(run.path / "measurements" / "training.npz", inputs=np.array("x"), right=right)
+            group.append(run)
+    found = evaluation.overfitting(ours, theirs)
+    assert found.high - found.mean > 12.7 * 0.02  # Student's t with one degree of freedom, of 0.15 and 0.11

@@ -97,3 +97,28 @@ def test_every_optimizer_of_a_recipe_carries_what_the_recipe_says():
         config = optimizer.get_config()
         assert (type(optimizer).__name__, config["l1"], config["l2"]) == (kind, 0.25, 5e-4)
         assert (config["weight_decay"] or 0.0) == decay
+
+
+def test_momentum_and_epsilon_of_a_recipe_reach_its_optimizer():
+    assert optimizers.make_optimizer(recipes.get("int305-sgd")).momentum == 0.9
+    adam = optimizers.make_optimizer(recipes.get("lab-base"))
+    assert (adam.beta_1, adam.epsilon, adam.l2) == (0.95, 1e-8, 5e-4)
+
+
+def test_a_cosine_is_half_way_down_in_the_middle():
+    rate = optimizers.OneCycle(0.4, 10, shape="cosine")
+    assert [float(rate(step)) for step in (0, 5, 10)] == pytest.approx([0.4, 0.2, 0], abs=1e-6)
+
+
+def test_muon_goes_along_its_momentum_and_not_along_the_last_gradient():
+    rng = np.random.default_rng(0)
+    start, first, second = (rng.normal(size=(20, 8)).astype("float32") for _ in range(3))
+    kernel, last, rest = keras.Variable(start), keras.Variable(np.ones((4, 2), "float32")), np.ones((4, 2), "float32")
+    muon = optimizers.SourceMuon(0.1, beta_1=0.9, weight_decay=0.0)
+    muon.build([kernel, last])
+    muon.apply([first, rest])
+    before = kernel.numpy()
+    muon.apply([second, rest])
+    left, _, right = np.linalg.svd(1.9 * second + 0.81 * first, full_matrices=False)  # Nesterov's
+    along = left.T @ (before - kernel.numpy()) @ right.T
+    np.testing.assert_allclose(along, np.diag(np.diag(along)), atol=1e-3)

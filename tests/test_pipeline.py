@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from alexnet_tf import pipeline
+from alexnet_tf import fitting, pipeline
 from alexnet_tf.errors import LabError, UsageError
 from alexnet_tf.preprocess import Preprocess
 from alexnet_tf.quiet import keras
@@ -335,3 +335,17 @@ def test_a_training_set_streams_where_the_system_gives_a_third_of_the_memory_tha
     done = subprocess.run([sys.executable, "-c", STREAMED, tmp_path], capture_output=True, text=True)
     told = ["the set itself finds no room", "streamed 1200 of 1200"]
     assert done.stdout.splitlines() == told, (done.returncode, done.stderr[-2000:])
+
+
+def test_each_step_of_an_epoch_draws_anew():
+    one = np.repeat(np.random.default_rng(0).integers(0, 256, (1, 16, 16, 3), dtype="uint8"), 16, axis=0)
+    split = Split(np.arange(16), np.zeros(16, int), one)
+    stream = pipeline.training_stream(split, 2, Preprocess(16), 8, 1, {"crop": 4})
+    (first, _), (second, _) = stream.take(2).as_numpy_iterator()
+    assert not np.array_equal(first, second)
+
+
+def test_what_does_not_fill_a_batch_is_left_out_where_a_recipe_says_so(tiny_splits):
+    stream = pipeline.training_stream(tiny_splits.train, 3, Preprocess(8), 12, 1, drop_remainder=True)
+    assert [len(images) for images, _ in stream.take(7).as_numpy_iterator()] == [12] * 7
+    assert (fitting.steps_per_pass(40, 12, True), fitting.steps_per_pass(40, 12, False)) == (3, 4)

@@ -1,10 +1,11 @@
 """The README, followed to the letter: each command of its console blocks prints what stands below it."""
 
-import os
 import re
 
 import pytest
 import refresh_readme
+
+from alexnet_tf import datasets
 
 
 def shape(text):
@@ -23,7 +24,7 @@ def test_a_transcript_is_read_and_figures_alone_may_differ():
 @pytest.mark.slow
 @pytest.mark.data
 def test_every_command_prints_what_the_readme_shows(tmp_path):
-    refresh_readme.lay_out(tmp_path, os.environ["ALEXNET_DATA_DIR"])
+    refresh_readme.lay_out(tmp_path, datasets.data_dir())
     blocks = [block[0] for block in refresh_readme.BLOCK.finditer(refresh_readme.README.read_text())]
     commands = [pair for block in blocks for pair in refresh_readme.transcript(block)]
     assert len(commands) > 10

@@ -195,3 +195,34 @@ def test_the_ladder_leads_from_source_b_to_today_one_change_at_a_time():
     assert "ladder-9" not in RECIPES
     for below, above in itertools.pairwise(rungs):
         assert below.fields() != above.fields()
+
+
+def test_a_claim_says_which_way_its_figure_points():
+    for claim in claims.CLAIMS:
+        if claim.rule in ("difference", "ten crops") and claim.reported is not None:
+            assert claim.sign == np.sign(claim.reported), claim.name
+
+
+def test_levels_of_sources_c_and_d_are_those_that_they_print():
+    printed_by_them = {
+        "lab-base": 0.70,
+        "lab-4conv": 0.73,
+        "lab-3conv": 0.67,
+        "lab-2fc": 0.6173,
+        "lab-1fc": 0.5659,
+        "lab-leaky": 0.6282,
+        "lab-bce": 0.80,
+        "lab-best": 0.8136,
+        "int305-cnn": 0.67,
+        "int305-sgd": 0.7199,
+        "int305-adam": 0.743,
+    }
+    assert printed_by_them == {c.recipe: c.reported for c in claims.CLAIMS if c.source in "CD" and c.rule == "level"}
+
+
+def test_what_sources_d_and_f_give_is_in_their_recipes():
+    small, large = RECIPES["int305-cnn"], RECIPES["imagenet-2012"]
+    assert (small.epochs, small.batch_size, small.optimizer) == (300, 10, "sgd")
+    assert (small.learning_rate, small.momentum) == (1e-4, 0.9)
+    assert (large.epochs, large.batch_size, large.learning_rate) == (90, 128, 0.01)
+    assert (large.momentum, large.l2) == (0.9, 5e-4)

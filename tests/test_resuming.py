@@ -18,6 +18,7 @@ from alexnet_tf import callbacks, datasets, recipes, runs, training
 from alexnet_tf.__main__ import main
 from alexnet_tf.errors import LabError
 from alexnet_tf.optimizers import make_optimizer
+from alexnet_tf.quiet import keras
 
 
 class Killed(BaseException):
@@ -315,3 +316,32 @@ def test_a_state_without_its_beginning_is_not_gone_on_from(finished, tmp_path, m
     run.state.rename(place.state)
     (place.scratch / "begun.json").write_text("nonsense")
     assert train_tiny(tmp_path, epochs=3).history == finished.history
+
+
+@pytest.fixture
+def begin(tmp_path):
+    """What saves the state of a training that keeps its best epoch, as each part of it begins anew."""
+
+    def saver():
+        network = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        network.compile("sgd", "mse")
+        recipe = SimpleNamespace(keep="best", decay=0.0)
+        found = callbacks.SaveState(runs.Run(tmp_path / "r/b/seed-0", tmp_path), recipe, {})
+        found.set_model(network)
+        return found
+
+    return saver
+
+
+def test_a_later_part_knows_the_best_epoch_and_the_time_of_an_earlier_one(begin, tmp_path):
+    first = begin()
+    first.seconds = 100.0
+    first.on_train_begin(), first.on_epoch_begin(0), first.on_epoch_end(0, {"val_accuracy": 0.9})
+    best = (tmp_path / "best.npz").read_bytes()
+    later = begin()
+    assert later.load() == 1
+    assert later.seconds >= 100
+    later.model.layers[0].kernel.assign([[7.0], [7.0]])
+    later.on_train_begin(), later.on_epoch_begin(1), later.on_epoch_end(1, {"val_accuracy": 0.9})
+    assert (tmp_path / "best.npz").read_bytes() == best  # of equal ones the first
+    assert later.keep_best() == 1

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from alexnet_tf import (
     evaluation,
     events,
     fitting,
+    models,
     pipeline,
     plots,
     predict,
@@ -22,6 +24,8 @@ from alexnet_tf import (
     training,
 )
 from alexnet_tf.errors import DivergedError, LabError, UsageError
+from alexnet_tf.preprocess import Preprocess
+from alexnet_tf.quiet import keras
 from alexnet_tf.recipe import BUDGETS
 from alexnet_tf.splits import Split, read_image
 
@@ -366,3 +370,25 @@ def test_who_computes_bfloat16_slowly_is_told(precision, told, tmp_path, monkeyp
     provenance.CPUINFO.write_text(SAYS.format("flags\t\t: avx2"))
     train_tiny(tmp_path / "runs", epochs=1, precision=precision)
     assert ("--set precision=float32" in capsys.readouterr().err) == told
+
+
+def test_binary_cross_entropy_asks_of_each_class_by_itself():
+    logits, label = np.array([[2.0, -1.0, 0.5]]), np.array([[1.0, 0.0, 0.0]])
+    belief = 1 / (1 + np.exp(-logits))
+    exact = -(label * np.log(belief) + (1 - label) * np.log(1 - belief)).mean()
+    recipe = recipes.get("lab-bce")
+    assert float(fitting.make_loss(recipe)(label, logits)) == pytest.approx(exact)
+    use = training.exported(models.build("lenet"), Preprocess(32), recipe)
+    assert use.layers[-1].activation is keras.activations.sigmoid
+
+
+def test_the_rate_falls_by_what_a_plateau_is_told():
+    (_, plateau) = fitting._schedules(recipes.get("flowers-lrn"))
+    assert (plateau.monitor, plateau.factor, plateau.patience) == ("val_loss", 0.1, 5)
+
+
+def test_a_setting_is_judged_by_the_epoch_that_it_keeps(tmp_path, monkeypatch):
+    epochs = SimpleNamespace(history=[{"val_accuracy": rate} for rate in (0.2, 0.6, 0.4)])
+    monkeypatch.setattr(training, "fit", lambda *_: (None, epochs))
+    for keep, reached in ("last", 0.4), ("best", 0.6):
+        assert training.validated("cifar10-bn64", "quick", 0, {"keep": keep}, tmp_path, print) == reached
