@@ -79,11 +79,12 @@ def build(
         too_small = any(0 in layer.output.shape for layer in network.layers)  # Keras 3.10 lets them pass
     except ValueError as error:
         if not any(sign in str(error) for sign in ("negative dimension", "output size", "<= 0")):
-            if not options:
+            usual = options_of(architecture.layers)
+            given = [f"{option}={value}" for option, value in options.items() if value != usual[option]]
+            if not given:
                 raise
-            given = ", ".join(f"{option}={value}" for option, value in options.items())
             told = str(error).partition("\n")[0]
-            raise UsageError(f"There is no {name} with {given}: {told}") from error
+            raise UsageError(f"There is no {name} with {', '.join(given)}: {told}") from error
         too_small = True
     finally:
         keras.config.set_dtype_policy(policy)
