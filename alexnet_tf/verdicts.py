@@ -160,7 +160,9 @@ def judge(claim: Claim, found: Sequence[Run]) -> Verdict:
     if interval.n < claim.seeds:
         why += f"; {interval.n} of {claim.seeds} seeds"
     if interval.n == 1 < claim.seeds and claim.rule != "level":
-        why += ", so of these two trainings and not yet of the recipes"
+        why += ", so of single trainings and not yet of recipes"
+    if lacking:  # at the budget that would have settled it
+        why += f"; {lacking}"
     high = interval.high if math.isfinite(interval.high) else None  # a race that one side never ended
     numbers = (interval.mean, interval.low, high, interval.n)
     return Verdict(claim.name, claim.source, claim.reported, *numbers, budget, verdict, why)

@@ -77,13 +77,17 @@ def test_a_run_of_other_data_costs_its_own_row_alone(make_run, tmp_path):
     odd, well = verdicts.scorecard(tmp_path, [LEVEL, other])
     assert (odd.verdict, well.n) == ("not run", 2)
     assert "saw different data" in odd.why
+    make_run("lab-base", np.arange(1000) < 700, budget="laptop")
+    (smaller,) = verdicts.scorecard(tmp_path, [LEVEL])
+    assert (smaller.budget, smaller.measured) == ("laptop", 0.7)
+    assert "saw different data" in smaller.why  # why it was not judged by what settles it
 
 
 def test_one_pair_of_trainings_is_said_to_be_one_pair(make_run, tmp_path):
     claim = dataclasses.replace(GAIN, seeds=3)
     make_run("lab-base", np.arange(1000) < 700), make_run("lab-bce", np.arange(1000) < 800)
     (row,) = verdicts.scorecard(tmp_path, [claim])
-    assert row.why.endswith("1 of 3 seeds, so of these two trainings and not yet of the recipes")
+    assert row.why.endswith("1 of 3 seeds, so of single trainings and not yet of recipes")
     assert "single run" in plots.scorecard([row]).axes[0].texts[0].get_text()
 
 
