@@ -22,8 +22,11 @@ def make_folder(base, classes=("cat", "dog"), count=3):
     for number, name in enumerate(classes):
         (base / name).mkdir(parents=True)
         for i in range(count):
-            own = zlib.crc32(str(base / name).encode()) % 256  # no two folders hold copies
-            Image.new("RGB", (20 + i, 30), (number * 100, i * 50, own)).save(base / name / f"{i}.png")
+            image = Image.new("RGB", (20 + i, 30), (number * 100, i * 50, 0))
+            own = zlib.crc32(str(base / name).encode()).to_bytes(4)  # no two folders hold copies
+            image.putpixel((0, 0), tuple(own[:3]))
+            image.putpixel((1, 0), (own[3], 0, 0))
+            image.save(base / name / f"{i}.png")
     return base
 
 
