@@ -40,7 +40,8 @@ def own_cache(tmp_path, monkeypatch):
 def test_what_was_searched_has_the_best_of_its_rates():
     """Of those that were tried, on held-out images; of all ways that have a rate of their own."""
     tried = search.along_rates("laptop", "few-")
-    assert {f"few-{way}-10" for way in few.RATES} <= tried.keys()
+    flowers = {f"few-flowers-{trunk}-100" for trunk in few.FLOWER_RATES}
+    assert {f"few-{way}-10" for way in few.RATES} | flowers <= tried.keys()
     for name, curve in tried.items():
         assert recipes.get(name).learning_rate == max(curve, key=lambda rate: curve[rate].mean), name
 
