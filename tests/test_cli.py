@@ -21,7 +21,7 @@ TINY = ["--set", "train_images=48", "--set", "batch_size=16", "--set", "options.
 
 
 def run(*words, **kwargs):
-    return subprocess.run([sys.executable, *words], capture_output=True, text=True, timeout=120, **kwargs)
+    return subprocess.run([sys.executable, *words], capture_output=True, text=True, timeout=600, **kwargs)
 
 
 def test_importing_the_package_and_listing_load_nothing_heavy():

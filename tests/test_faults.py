@@ -52,7 +52,7 @@ def start(store, **kwargs):
 
 
 def finish(process):
-    return process.wait(timeout=300)
+    return process.wait(timeout=900)
 
 
 def the_run(store):
@@ -193,7 +193,7 @@ def test_of_two_processes_on_one_run_one_wins_and_the_other_says_so(tmp_path):
         time.sleep(0.01)
     first.send_signal(signal.SIGSTOP)  # in the middle of its training
     try:
-        told = subprocess.run([*COMMAND, "--runs", str(tmp_path / "runs")], capture_output=True, text=True, timeout=300)
+        told = subprocess.run([*COMMAND, "--runs", str(tmp_path / "runs")], capture_output=True, text=True, timeout=900)
     finally:
         first.send_signal(signal.SIGCONT)
     assert (told.returncode, told.stdout) == (1, "")
