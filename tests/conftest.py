@@ -12,7 +12,7 @@ from alexnet_tf import datasets, recipes, runs
 from alexnet_tf.splits import Split, Splits
 from tests.shared_cores import pytest_configure  # noqa: F401  (a hook)
 
-# Properties are tried on the same examples each time, on a slow machine too.
+# Properties are tried on the same examples, on a slow machine too, until a constant of the package changes.
 hypothesis.settings.register_profile(
     "same",
     derandomize=True,
@@ -27,7 +27,10 @@ TINY = {"train_images": 48, "epochs": 2, "batch_size": 16, "options.width": 0.05
 
 
 def pytest_collection_modifyitems(items):
-    """Tests that need real data skip with a reason where there is none."""
+    """Tests that need real data skip with a reason where there is none; slow ones may take an hour each."""
+    for item in items:
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(3600))
     absent = {name for name in ("cifar10", "flowers") if datasets.found(name) is None}
     if not absent:
         return

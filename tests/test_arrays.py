@@ -28,7 +28,7 @@ def in_jax(code):
     pytest.importorskip("jax", reason="the jax extra is not installed")
     environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
     words = [sys.executable, "-c", PREPARE + code]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=900, env=environment)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=600, env=environment)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 

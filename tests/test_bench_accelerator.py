@@ -55,6 +55,6 @@ print(json.dumps([
 """
     environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=900, env=environment, check=True
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=600, env=environment, check=True
     )
     assert json.loads(done.stdout) == [True, True, False]

@@ -140,7 +140,7 @@ def lab(tmp_path):
     with log.open("w") as file:
         server = subprocess.Popen([sys.executable, *words], env=own, stdout=file, stderr=file, cwd=tmp_path)
     try:
-        for _ in range(300):
+        for _ in range(1500):
             found = re.search(r"http://127\.0\.0\.1:(\d+)/lab", log.read_text())
             if found or server.poll() is not None:
                 break
@@ -178,12 +178,13 @@ def executed(saved):
 def test_jupyterlab_opens_on_a_page_that_leads_to_every_lesson(browser, lab):
     start = re.search(r"default_url=/lab(\S+)", (ROOT / "Makefile").read_text())
     page = browser.new_page(viewport={"width": 1400, "height": 1000})
-    page.goto(f"{lab}{start[1]}?token=lab", timeout=120_000)
-    page.wait_for_selector(".jp-RenderedMarkdown h1:has-text('AlexNet laboratory')", timeout=120_000)
+    page.set_default_timeout(300_000)
+    page.goto(f"{lab}{start[1]}?token=lab")
+    page.wait_for_selector(".jp-RenderedMarkdown h1:has-text('AlexNet laboratory')")
     links = page.eval_on_selector_all(".jp-RenderedMarkdown td a", "found => found.map(link => link.textContent)")
     assert [link[:2] for link in links] == [name[:2] for name in reports.notebooks()]
     page.click("a:text-is('08 Scorecard')")
-    page.wait_for_selector(".jp-RenderedMarkdown h1:has-text('scorecard')", timeout=60_000)
+    page.wait_for_selector(".jp-RenderedMarkdown h1:has-text('scorecard')")
     page.close()
 
 
@@ -195,11 +196,12 @@ def test_a_notebook_runs_to_its_end_in_jupyterlab_and_the_panel_answers(browser,
         cell.update(outputs=[], execution_count=None)
     nbformat.write(fresh, notebook)
     page = browser.new_page(viewport={"width": 1400, "height": 1000})
-    page.goto(f"{lab}/tree/{notebook.name}?token=lab", timeout=120_000)
-    page.wait_for_selector(IDLE, state="attached", timeout=120_000)
+    page.set_default_timeout(300_000)
+    page.goto(f"{lab}/tree/{notebook.name}?token=lab")
+    page.wait_for_selector(IDLE, state="attached")
     page.click(".lm-MenuBar-itemLabel:text-is('Run')")
     page.click(".lm-Menu-itemLabel:text-is('Run All Cells')")
-    for _ in range(200):
+    for _ in range(1000):
         page.wait_for_timeout(1_000)
         found = saved(page, lab)
         done, wrong = executed(found) if found else (False, [])

@@ -64,7 +64,7 @@ def test_ctrl_c_within_an_epoch_is_heeded_on_two_devices_too(tmp_path, backend):
     environment = {**os.environ, "KERAS_BACKEND": backend, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
     code = CUT.format(before=VIRTUAL[backend])
     done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, env=environment, timeout=900
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, env=environment, timeout=600
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert re.findall(r"saved after step (\d) of epoch (\d)", done.stderr) == [("2", "1"), ("2", "2")]
@@ -81,7 +81,7 @@ def test_two_devices_follow_the_curve_of_one(tmp_path, backend):
     environment = {**os.environ, "KERAS_BACKEND": backend, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
     code = TRAIN.format(before=VIRTUAL[backend])
     done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, env=environment, timeout=900
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, env=environment, timeout=600
     )
     assert done.returncode == 0, done.stderr[-2000:]
     (one, losses, logits), (two, shared_losses, shared_logits) = map(json.loads, done.stdout.splitlines()[-2:])

@@ -196,8 +196,9 @@ def test_damaged_files_are_told(tmp_path, damage):
 
 
 @pytest.fixture
-def server(tmp_path):
+def server(tmp_path, monkeypatch):
     """Files of a folder over HTTP on the loopback interface."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
     (tmp_path / "www").mkdir()
 
     class Handler(http.server.SimpleHTTPRequestHandler):

@@ -14,6 +14,7 @@ from alexnet_tf.splits import encoded, read_image
 @pytest.fixture(autouse=True)
 def data_dir(monkeypatch, tmp_path):
     monkeypatch.setenv("ALEXNET_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("ALEXNET_CACHE", str(tmp_path / "cache"))
     datasets._whole.cache_clear()
     yield tmp_path / "data"
     datasets._whole.cache_clear()

@@ -192,7 +192,7 @@ def test_tracked_files_hold_no_path_of_a_machine():
     if done.returncode:
         pytest.skip("not a git checkout")
     here = str(Path.home()).rstrip("/")
-    if not here:
+    if not here.startswith(("/home/", "/root", "/Users/")):
         pytest.skip("no home folder whose name would tell of a machine")
     for name in done.stdout.split():
         path = ROOT / name

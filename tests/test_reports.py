@@ -64,7 +64,7 @@ def test_notebooks_become_reports(lab, tmp_path, capsys):
 MEETS = """
 import pathlib, time
 pathlib.Path({mine!r}).touch()
-for _ in range(200):
+for _ in range(3000):
     if pathlib.Path({other!r}).exists():
         break
     time.sleep(0.1)
@@ -87,12 +87,10 @@ def test_the_longest_of_the_quick_reports_begin_first(lab, tmp_path):
     spent = {"02_y": {"all": 5.0}, "03_z": {"all": 9.0}}
     (tmp_path / "reports" / "bench" / "spent.json").write_text(json.dumps({"reports": spent}))
     for name in "01_x", "02_y", "03_z":
-        lab(name, "import time; print(time.time()); time.sleep(1)")
+        lab(name, "1")
     done = reports.make("quick")
     assert [report.name for report in done] == ["01_x", "02_y", "03_z"]
-    executed = [nbformat.read(tmp_path / "reports" / "quick" / f"{report.name}.ipynb", 4) for report in done]
-    began = [float(notebook.cells[3].outputs[0].text) for notebook in executed]
-    assert began[0] > max(began[1:])
+    assert done[0].began > max(report.began for report in done[1:])
 
 
 def test_the_summary_counts_the_time_that_passed(tmp_path):
@@ -113,7 +111,7 @@ def test_ctrl_c_ends_the_kernels_and_leaves_nothing_half_made(lab, tmp_path):
         "time.sleep(300)")  # fmt: skip
     command = [sys.executable, "-c", "import signal; signal.signal(2, signal.default_int_handler)" + STOPPED]
     process = subprocess.Popen([*command, str(tmp_path)], stderr=subprocess.PIPE, text=True)
-    for _ in range(300):
+    for _ in range(1500):
         time.sleep(0.2)
         if (tmp_path / "pid").exists() and (tmp_path / "pid").read_text():
             break

@@ -357,6 +357,7 @@ SAYS = "model name\t: A maker's\ncpu family\t: 25\n{}\n\nmodel name\t: the secon
     ],
 )
 def test_processors_without_bfloat16_are_known(said, slow, tmp_path, monkeypatch):
+    monkeypatch.setattr(provenance, "accelerators", list)
     monkeypatch.setattr(provenance, "CPUINFO", tmp_path / "cpuinfo")
     assert not provenance.slow_in_bfloat16()  # not a Linux
     provenance.CPUINFO.write_text(SAYS.format(said))
@@ -366,6 +367,7 @@ def test_processors_without_bfloat16_are_known(said, slow, tmp_path, monkeypatch
 
 @pytest.mark.parametrize(("precision", "told"), [("mixed_bfloat16", True), ("float32", False)])
 def test_who_computes_bfloat16_slowly_is_told(precision, told, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(provenance, "accelerators", list)
     monkeypatch.setattr(provenance, "CPUINFO", tmp_path / "cpuinfo")
     provenance.CPUINFO.write_text(SAYS.format("flags\t\t: avx2"))
     train_tiny(tmp_path / "runs", epochs=1, precision=precision)

@@ -21,7 +21,7 @@ EXECUTE = """
 import json, sys, nbformat
 from nbclient import NotebookClient
 notebook = nbformat.read(sys.argv[1], as_version=4)
-NotebookClient(notebook, timeout=1500, kernel_name="python3").execute()
+NotebookClient(notebook, timeout=3300, kernel_name="python3").execute()
 code = [cell for cell in notebook.cells if cell.cell_type == "code"]
 print(json.dumps(["".join(output.get("text", "") for output in cell.outputs) for cell in code]))
 """
@@ -73,7 +73,7 @@ def alone(file, folder, lacking="", cell="", **environment):
     absent = subprocess.run([*base, "import alexnet_tf"], cwd=folder, env=env, capture_output=True, text=True)
     assert "No module named 'alexnet_tf'" in absent.stderr
     done = subprocess.run(
-        [*base, EXECUTE, file.name], cwd=folder / "content", env=env, capture_output=True, text=True, timeout=1700
+        [*base, EXECUTE, file.name], cwd=folder / "content", env=env, capture_output=True, text=True, timeout=3500
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout)
@@ -85,7 +85,7 @@ def trained_in(folder):
     return collections.Counter(record.parents[2].name for record in records)
 
 
-@pytest.mark.timeout(1800)  # it trains everything anew, which takes a slow machine many minutes
+@pytest.mark.timeout(3600)  # it trains everything anew, which takes a slow machine many minutes
 @pytest.mark.parametrize("name", NAMES)
 def test_every_file_runs_alone(files, tmp_path, name):
     said = alone(files[name], tmp_path)
