@@ -57,7 +57,7 @@ def judge_difference(found: Interval, sign: int, margin: float) -> tuple[str, st
     if high < 0:
         return "contradicted", where
     if low >= -margin and high <= margin:
-        return "no effect", where
+        return "no effect", f"{where}; all of it within ± {100 * margin:g} points"
     more = evaluation.seeds_to_decide(found, margin)
     if more:
         return "inconclusive", f"{where}; about {more} seeds would decide"

@@ -18,7 +18,7 @@ HEAD = """# Speed
 
 Written by `make bench` from the JSON files beside it; `python -m alexnet_tf.bench PART` measures a part anew.
 Ratios compare sides that took turns in one run, all warmed up: the median, and the quartiles around it. Absolute
-figures are of one machine and one hour: read them as shares of each other.
+figures of a part are of one machine and one hour, which the last table names: read them as shares of each other.
 """
 
 
@@ -317,7 +317,7 @@ def startup(found: Found) -> Iterator[str]:
     if tests := found.spent.get("tests"):
         longest = sorted(tests, key=lambda name: -tests[name])[:12]
         rows = [[name, f"{tests[name]:.1f}"] for name in longest]
-        yield from table(["`make test`, the longest files", "seconds"], [*rows, ["sum", f"{sum(tests.values()):.0f}"]])
+        yield from table(["`make test`, the longest files", "seconds"], [*rows, ["all files", f"{sum(tests.values()):.0f}"]])
     else:
         yield from ("", "There were no tests to look at: `make test` first.")
 
