@@ -317,7 +317,8 @@ def startup(found: Found) -> Iterator[str]:
     if tests := found.spent.get("tests"):
         longest = sorted(tests, key=lambda name: -tests[name])[:12]
         rows = [[name, f"{tests[name]:.1f}"] for name in longest]
-        yield from table(["`make test`, the longest files", "seconds"], [*rows, ["all files", f"{sum(tests.values()):.0f}"]])
+        rows.append(["all files", f"{sum(tests.values()):.0f}"])
+        yield from table(["`make test`, the longest files", "seconds"], rows)
     else:
         yield from ("", "There were no tests to look at: `make test` first.")
 
