@@ -186,6 +186,15 @@ def _weights_are_here(name: str, seed: int, budget: str) -> bool:
     return _is_good(run) and (run.weights.exists() or (_is_good(spare) and spare.weights.exists()))
 
 
+def make_trunk(name: str, seed: int, budget: str) -> None:
+    """Train what a recipe starts from where its weights are not here."""
+    trunk = recipes.get(name).trunk
+    if trunk and not _weights_are_here(trunk, seed, budget):
+        minutes = recipes.get(trunk).budgets[budget].minutes
+        _tell(f"{name} starts from {trunk}, whose weights are not here: first that, about {minutes:g} minutes")
+        _make_weights(trunk, seed, budget)
+
+
 def _make_weights(name: str, seed: int, budget: str) -> None:
     """Train a run that others start from; one that is good, and has lost its weights alone, stays as it is."""
     if not _is_good(runs.locate(name, budget, seed)):

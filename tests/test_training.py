@@ -23,6 +23,7 @@ from alexnet_tf import (
     runs,
     training,
 )
+from alexnet_tf.__main__ import main
 from alexnet_tf.errors import DivergedError, LabError, UsageError
 from alexnet_tf.preprocess import Preprocess
 from alexnet_tf.quiet import keras
@@ -190,13 +191,16 @@ def pretended(tmp_path, monkeypatch):
     monkeypatch.setattr(runs.Run, "outdated", lambda run: [])
     trained = []
 
-    def pretend(name, budget, seed, fresh=False, store=None):
-        run = runs.locate(name, budget, seed, store=store)
+    def pretend(name, budget, seed, overrides=None, protocol="source", store=None, fresh=False, *others):
+        run = runs.locate(name, budget, seed, overrides, protocol, store)
         if not run.finished or fresh:
             trained.append((name, seed, store is not None))
             run.scratch.mkdir(parents=True, exist_ok=True)
             run.weights.write_bytes(b"")
-            (run.path / "record.json").write_text(json.dumps({key: kind() for key, kind in runs.RECORD.items()}))
+            empty = {key: kind() for key, kind in runs.RECORD.items()}
+            metrics = {"test_loss": 1.0, "test_accuracy": 0.5}
+            told = {"format": runs.FORMAT, "metrics": metrics, "provenance": {"minutes": 1.0}}
+            (run.path / "record.json").write_text(json.dumps({**empty, **told}))
         return run
 
     monkeypatch.setattr(training, "train", pretend)
@@ -230,6 +234,19 @@ def test_weights_that_are_gone_are_made_again_and_the_run_stays(pretended):
     run.weights.write_bytes(b"")
     training.train_all(["few-turned-tuned-100"])
     assert pretended[-2:] == [("few-turned", 0, False), ("few-turned-tuned-100", 0, False)]
+
+
+def test_the_command_trains_the_trunk_first_and_leaves_a_finished_one_as_it_is(pretended, capsys):
+    command = ["train", "few-turned-tuned-10"]
+    assert main(command) == 0
+    assert pretended == [("few-turned", 0, False), ("few-turned-tuned-10", 0, False)]
+    assert "starts from few-turned, whose weights are not here" in capsys.readouterr().err
+    runs.locate("few-turned", "quick", 0).weights.unlink()
+    assert main(command) == 0  # finished: it needs no trunk
+    assert main(["train", "few-turned-tuned-5", "--set", "pretrained=cifar10"]) == 0
+    assert pretended[2:] == [("few-turned-tuned-5", 0, False)]
+    assert main([*command, "--fresh"]) == 0
+    assert pretended[3:] == [("few-turned", 0, True), ("few-turned-tuned-10", 0, False)]
 
 
 def test_as_many_seeds_as_claims_ask():

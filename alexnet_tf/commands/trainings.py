@@ -29,6 +29,8 @@ def _train_here(args: argparse.Namespace, overrides: dict[str, Any], tells: bool
     before = read_object(place.path / "record.json")
     from alexnet_tf import training
 
+    if not (args.runs or "pretrained" in overrides or (place.finished and not args.fresh)):
+        training.make_trunk(args.recipe, args.seed, args.budget)
     run = training.train(
         args.recipe,
         args.budget,
