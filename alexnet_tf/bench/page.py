@@ -316,8 +316,7 @@ def startup(found: Found) -> Iterator[str]:
         yield from ("", "There were no reports to look at: `make reports` first.")
     if tests := found.spent.get("tests"):
         longest = sorted(tests, key=lambda name: -tests[name])[:12]
-        rows = [[name, f"{tests[name]:.1f}"] for name in longest]
-        rows.append(["all files", f"{sum(tests.values()):.0f}"])
+        rows = [*([name, f"{tests[name]:.1f}"] for name in longest), ["all files", f"{sum(tests.values()):.0f}"]]
         yield from table(["`make test`, the longest files", "seconds"], rows)
     else:
         yield from ("", "There were no tests to look at: `make test` first.")
