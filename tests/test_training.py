@@ -245,6 +245,11 @@ def test_the_command_trains_the_trunk_first_and_leaves_a_finished_one_as_it_is(p
     assert main(command) == 0  # finished: it needs no trunk
     assert main(["train", "few-turned-tuned-5", "--set", "pretrained=cifar10"]) == 0
     assert pretended[2:] == [("few-turned-tuned-5", 0, False)]
+    begun = runs.locate("few-turned-linear-5", "quick", 0)
+    begun.scratch.mkdir(parents=True)
+    begun.state.write_bytes(b"")
+    assert main(["train", begun.recipe]) == 0  # it goes on from its own state
+    assert pretended.pop() == (begun.recipe, 0, False)
     assert main([*command, "--fresh"]) == 0
     assert pretended[3:] == [("few-turned", 0, True), ("few-turned-tuned-10", 0, False)]
 

@@ -29,7 +29,8 @@ def _train_here(args: argparse.Namespace, overrides: dict[str, Any], tells: bool
     before = read_object(place.path / "record.json")
     from alexnet_tf import training
 
-    if not (args.runs or "pretrained" in overrides or (place.finished and not args.fresh)):
+    starts = args.fresh or not (place.finished or place.state.exists())
+    if starts and not args.runs and "pretrained" not in overrides:
         training.make_trunk(args.recipe, args.seed, args.budget)
     run = training.train(
         args.recipe,
