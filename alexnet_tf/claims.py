@@ -198,7 +198,7 @@ CLAIMS = (
         "paper/relu-against-tanh", "F", "section 3.1",
         "ReLUs reach 25 % training error on CIFAR-10 six times faster than tanh",
         "paper-relu", 6.0, "race", "paper-tanh", budget="laptop",
-        margin=1.0,  # "six times" is a reading of the paper's figure
+        margin=1.0,  # "six times" is a round number
     ),
     Claim(
         "paper/lrn-cifar10", "F", "section 3.3",
@@ -251,7 +251,7 @@ DISAGREEMENTS = (
         "normalizes after pooling, with a window of eleven channels, and pads no input", "214, 234-241",
     ),
     Disagreement(
-        "A", "ImageNet error", "the top-5 error fell by 16 %", "11, 48", "by more than 10 %", "99",
+        "A", "ImageNet error", "the error (line 48: top-5) fell by 16 %", "11, 48", "by more than 10 %", "99",
     ),
     Disagreement(
         "A", "ResNet-18", "calls it a model that has been trained", "360",
@@ -282,7 +282,7 @@ DISAGREEMENTS = (
         "197-199, 333",
     ),
     Disagreement(
-        "B", "sample pictures", "shows a sample of the test images", "511",
+        "B", "sample pictures", "shows a sample of the test images", "471",
         "shows what its input function puts out, cast to uint8: standardized values, not photographs", "159, 511",
     ),
     Disagreement(

@@ -216,7 +216,7 @@ def occlusion(
 
 
 def shapley(model: keras.Sequential, images: Images, classes: NDArray[np.integer], evaluations: int = 200) -> Maps:
-    """SHAP's partition explainer (Lundberg and Lee, 2017), which sees only pixels in and probabilities out."""
+    """SHAP's partition explainer (after Lundberg and Lee, 2017), which sees only pixels in and probabilities out."""
     import shap
 
     def ask(pixels: Any) -> NDArray[np.float32]:

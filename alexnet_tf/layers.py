@@ -23,8 +23,9 @@ class LocalResponseNormalization(keras.layers.Layer):
     depth_radius of 5 is a window of eleven channels. PyTorch and ONNX divide `alpha` by the
     window, so there the paper is ``size=5, alpha=5e-4, k=2``.
 
-    How much is divided hangs on the scale of the images: the paper's pixels were 0 to 255. For pixels within 1 the same
-    `alpha` leaves little but the constant ``bias ** -beta``; ``alpha=1e-4 * 127.5**2`` normalizes alike.
+    How much is divided hangs on the scale of the images: the paper's pixels were bytes less their mean. For pixels
+    within 1 the same `alpha` leaves little but the constant ``bias ** -beta``; ``alpha=1e-4 * 127.5**2`` normalizes
+    alike.
 
     The neighbours are added by a product with a band of ones, and the power is taken by a logarithm: forward and back
     that is more than twice as fast on a processor as TensorFlow's own kernel (``python -m alexnet_tf.bench kernels``),

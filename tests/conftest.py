@@ -1,6 +1,7 @@
 """What several tests share: a tiny training, made runs, and what to do without real data."""
 
 import contextlib
+import gc
 import json
 import os
 
@@ -46,6 +47,12 @@ def nobodys_data(request, monkeypatch, tmp_path_factory):
     if not request.node.get_closest_marker("data"):
         for name in "KERAS_HOME", "ALEXNET_KAGGLE_INPUT":
             monkeypatch.setenv(name, str(tmp_path_factory.getbasetemp() / "nobody"))
+
+
+@pytest.fixture
+def garbage_stays(monkeypatch):
+    """What is measured waits until garbage is collected: most of the time where nothing is measured in earnest."""
+    monkeypatch.setattr(gc, "collect", lambda: 0)
 
 
 @pytest.fixture

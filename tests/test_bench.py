@@ -14,6 +14,8 @@ from alexnet_tf.bench import memory, servers, steps
 from alexnet_tf.errors import LabError
 from alexnet_tf.recipes import RECIPES
 
+pytestmark = pytest.mark.usefixtures("garbage_stays")
+
 
 def test_sides_take_turns_after_a_warm_up():
     calls = []

@@ -7,6 +7,7 @@ from alexnet_tf.bench import drawn, inputs
 from alexnet_tf.recipe import AUGMENTATIONS
 
 SMALL = {"batch_size": 8}
+pytestmark = pytest.mark.usefixtures("garbage_stays")
 
 
 def test_every_augmentation_has_a_cost():

@@ -8,6 +8,8 @@ import pytest
 from alexnet_tf import plan, recipes
 from alexnet_tf.bench import fits, growth, kernels, layers, page, predictions
 
+pytestmark = pytest.mark.usefixtures("garbage_stays")
+
 
 @pytest.mark.parametrize("name", ["int305-cnn", "cifar10-bn64", "flowers-lrn"])
 def test_the_layers_operations_are_the_networks(name):

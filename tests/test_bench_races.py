@@ -14,6 +14,7 @@ SMALL = {
     "train_images": 320,
     "options.width": 0.1,
 }
+pytestmark = pytest.mark.usefixtures("garbage_stays")
 
 
 @pytest.fixture(scope="module")
