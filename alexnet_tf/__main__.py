@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,17 +18,19 @@ from alexnet_tf.recipe import BUDGETS, PROTOCOLS
 MODELS = "a released model (cifar10, flowers), a run or a .keras file (default: cifar10; with --runs its newest)"
 NAMED = "a path, RECIPE[/BUDGET[/SEED]], or a released model (cifar10, flowers)"
 
-SPACE = "bounds, or KEY=A,B,C; repeat it for several fields (default: rate, weight decay, dropout)"
+SPACE = (
+    "bounds, or KEY=A,B,C, as whole numbers need; repeat it for several fields (default: rate, weight decay, dropout)"
+)
 
 
 def _seed(text: str) -> int:
-    if not text.isdigit() or int(text) >= 2**31:
+    if not text.isdecimal() or int(text) >= 2**31:
         raise argparse.ArgumentTypeError(f"a seed is a whole number from 0 to {2**31 - 1}; received {text!r}")
     return int(text)
 
 
 def _count(text: str) -> int:
-    if not text.isdigit() or int(text) < 2:
+    if not text.isdecimal() or int(text) < 2:
         raise argparse.ArgumentTypeError(f"a whole number from 2 is needed; received {text!r}")
     return int(text)
 
@@ -35,12 +38,18 @@ def _count(text: str) -> int:
 def _positive(kind: type) -> Callable[[str], Any]:
     def parsed(text: str) -> Any:
         with contextlib.suppress(ValueError):
-            if (value := kind(text)) > 0:
+            if 0 < (value := kind(text)) < math.inf:
                 return value
         wanted = "a whole number" if kind is int else "a number"
         raise argparse.ArgumentTypeError(f"{wanted} above 0 is needed; received {text!r}")
 
     return parsed
+
+
+def _name(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("the name is empty: is a variable of the shell not set?")
+    return text
 
 
 def parser() -> argparse.ArgumentParser:
@@ -80,7 +89,9 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--fresh", action="store_true", help="train anew, whatever is there")
     train.add_argument("--devices", default="one", choices=("one", "all"), help="share each batch among all devices")
     train.add_argument("--skip-damaged", action="store_true", help="leave out files of a folder that can't be read")
-    train.add_argument("--processes", type=int, metavar="N", help="train as one of N, on all their devices (1: alone)")
+    train.add_argument(
+        "--processes", type=_positive(int), metavar="N", help="train as one of N, on all their devices (1: alone)"
+    )
     train.add_argument("--process", type=int, metavar="I", help="which of them this is, from 0")
     train.add_argument("--coordinator", metavar="HOST:PORT", help="where process 0 listens, for all of them")
     stores(train)
@@ -113,18 +124,18 @@ def parser() -> argparse.ArgumentParser:
     stores(export)
     predict = command("predict", networks.do_predict, "classify images with a trained run")
     predict.add_argument(
-        "images", nargs="+", metavar="IMAGE", help="a file, a folder, a pattern, or - for paths on stdin"
+        "images", nargs="+", type=_name, metavar="IMAGE", help="a file, a folder, a pattern, or - for paths on stdin"
     )
     predict.add_argument(
         "--explain", type=Path, metavar="DIR", help="write into it what each answer rests on (Grad-CAM)"
     )
     predict.add_argument("--layer", help="a layer for --explain (default: the last convolution whose maps have places)")
-    predict.add_argument("--model", metavar="NAME|PATH", help=MODELS)
+    predict.add_argument("--model", type=_name, metavar="NAME|PATH", help=MODELS)
     stores(predict)
     as_json(predict)
     tested = command("test-folder", networks.do_test_folder, "measure a network on a labelled folder, a class a folder")
-    tested.add_argument("folder", metavar="FOLDER")
-    tested.add_argument("--model", metavar="NAME|PATH", help=MODELS)
+    tested.add_argument("folder", type=_name, metavar="FOLDER")
+    tested.add_argument("--model", type=_name, metavar="NAME|PATH", help=MODELS)
     tested.add_argument("--skip-damaged", action="store_true", help="leave out files that can't be read")
     stores(tested)
     search = command("search", trainings.do_search, "look for better settings of a recipe, on validation images alone")
@@ -143,8 +154,10 @@ def parser() -> argparse.ArgumentParser:
     search.add_argument("--seed", type=_seed, default=0, metavar="N", help="a whole number from 0 (default: 0)")
     search.add_argument("--to", type=Path, metavar="DIR", help="default: .cache/search/RECIPE-BUDGET")
     tune = command("finetune", networks.do_finetune, "teach a trained network the classes of your own folder")
-    tune.add_argument("folder", metavar="FOLDER", help="a folder of photographs a class, with or without train and val")
-    tune.add_argument("--model", metavar="NAME", help="a released model (cifar10, flowers) or a run to start from")
+    told = "a folder of photographs a class, with or without train and val"
+    tune.add_argument("folder", type=_name, metavar="FOLDER", help=told)
+    told = "a released model (cifar10, flowers) or a run to start from (default: cifar10; with --runs its newest)"
+    tune.add_argument("--model", type=_name, metavar="NAME", help=told)
     tune.add_argument("--to", type=Path, default=Path("finetuned"), metavar="DIR", help="default: finetuned")
     tune.add_argument("--seed", type=_seed, default=0, metavar="N", help="a whole number from 0 (default: 0)")
     tune.add_argument("--skip-damaged", action="store_true", help="leave out files that can't be read")
@@ -156,7 +169,7 @@ def parser() -> argparse.ArgumentParser:
     release.add_argument("name", metavar="NAME")
     stores(release)
     plan = command("plan", trainings.do_plan, "hours and memory of a training on 1, 8 and 64 GPUs, as Markdown")
-    plan.add_argument("recipe", metavar="RECIPE")
+    plan.add_argument("recipe", metavar="RECIPE", help="imagenet-2012, whose input and steps 'make bench' measures")
     for name, (kind, meaning) in trainings.ASSUMED.items():
         plan.add_argument(f"--{name}", type=_positive(kind), metavar="N", help=meaning)
     report = command("reports", trainings.do_reports, "execute and render the notebooks")

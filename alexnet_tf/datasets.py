@@ -63,7 +63,8 @@ WANTED = {
     ),
     "imagenet2012": (
         "imagenet2012/5.1.0",
-        "get its archives from image-net.org; TensorFlow Datasets prepares them: tfds build imagenet2012; "
+        "Get its archives from image-net.org; TensorFlow Datasets prepares them: "
+        "tfds build imagenet2012 --data_dir=$ALEXNET_DATA_DIR; "
         "or put shards named train-00000-of-01024 and validation-00000-of-00128 into imagenet2012",
     ),
 }
@@ -74,7 +75,7 @@ def _missing(name: str) -> LabError:
     wanted, remedy = WANTED[name]
     return LabError(
         f"The dataset {name} is not there: {wanted} was looked for in {data_dir()} ({named}). "
-        f"{remedy}. Or use --budget quick, which draws its own images."
+        f"{remedy}. At --budget quick every recipe draws its own images."
     )
 
 

@@ -19,6 +19,7 @@ def write(runs: Sequence[Run], folder: Path) -> None:
             if not any(f"{prefix}loss" in row for row in run.history):
                 continue  # it was not watched
             target = folder / run.recipe / run.path.parent.name / run.path.name / part
+            target.mkdir(parents=True, exist_ok=True)  # where it can't be, TensorFlow has no plain error
             with tf.summary.create_file_writer(str(target)).as_default():
                 for row in run.history:
                     for name in [name for name in ("loss", "accuracy") if prefix + name in row]:

@@ -34,6 +34,7 @@ HEAD_STEPS = 300  # at least, and as many for few images as for all: the learnin
 WHOLE = {"learning_rate": 1e-3, "epochs": 20}
 SHARES = (4, 2, 1)  # parts of the images that the learning curve is drawn from
 BATCH = 32
+OWN = {"dataset", "train_images", "fold", "pretrained", "frozen", "taken", "passes"}  # what `changes` can't change
 FEW = 30  # with fewer test photographs nothing is concluded
 
 REPORT = """# {folder}: {classes} classes, {train} photographs to learn from
@@ -123,6 +124,8 @@ def finetune(
 
     `changes` are fields of the recipe for all stages.
     """
+    if own := sorted(OWN & {*(changes or {})}):
+        raise UsageError(f"Fine-tuning decides {', '.join(own)} itself, stage by stage: leave out --set {own[0]}=….")
     place, target = Path(folder).expanduser().resolve().as_posix(), Path(to)
     if target.resolve().is_relative_to(place):
         raise UsageError(f"{target} lies among the photographs of {folder}: name another folder with --to.")

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from alexnet_tf import files, recipes, runs
-from alexnet_tf.errors import LabError, choose
+from alexnet_tf.errors import LabError, UsageError, choose
 from alexnet_tf.folders import folder, images_among
 from alexnet_tf.splits import Split, read_image
 
@@ -294,8 +294,8 @@ def _readable(files: Sequence[str], lost: list[str]) -> Iterator[np.ndarray]:
     for file in files:
         try:
             image = read_image(file)
-        except LabError as error:
-            print(error, file=sys.stderr)
+        except (LabError, PermissionError) as error:
+            print(error if isinstance(error, LabError) else f"{file}: {error.strerror}", file=sys.stderr)
             lost.append(file)
         else:
             yield image
@@ -307,6 +307,11 @@ def measured_on(
     folder_of_classes: str, name: str | None = None, store: Path | str | None = None, skip_damaged: bool = False
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """(labels, answers, class names) of a labelled folder, a class a folder, named as the network names them."""
+    parts = {"train", "val", "test"} & {entry.name for entry in Path(folder_of_classes).glob("*")}
+    if parts >= {"train", "test"}:
+        raise UsageError(
+            f"{folder_of_classes} is split in {', '.join(sorted(parts))}: name one, with its class folders."
+        )
     split, found, _ = folder(folder_of_classes, skip_damaged)
     path, names = find_model(name, store)
     split = _never_learned(split, path)

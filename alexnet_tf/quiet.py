@@ -8,10 +8,13 @@ alexnet_tf.quiet import keras``.
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import sys
 import tempfile
 from collections.abc import Iterator
+
+from alexnet_tf.errors import LabError, choose
 
 
 @contextlib.contextmanager
@@ -33,7 +36,12 @@ def standard_error_held_back() -> Iterator[None]:
 
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-if (os.environ.get("KERAS_BACKEND") or "tensorflow") != "tensorflow":
+BACKEND = choose("Keras backend", os.environ.get("KERAS_BACKEND") or "tensorflow", ("jax", "tensorflow", "torch"))
+if importlib.util.find_spec(BACKEND) is None:
+    raise LabError(
+        f"KERAS_BACKEND={BACKEND} asks for {BACKEND}, which is not installed: install it, or leave it unset."
+    )
+if BACKEND != "tensorflow":
     # Keras loads TensorFlow beside any backend, merely because it is installed: four seconds for nothing.
     sys.modules.setdefault("tensorflow", None)  # type: ignore[arg-type]
     # Of a card JAX would keep three quarters to itself, and leave other processes of the same search or bench none.

@@ -97,7 +97,8 @@ def _check(name: str, value: Any, kind: type, low: float, high: float) -> None:
     fits = isinstance(value, int if kind is int else (int, float)) and not isinstance(value, bool)
     if not fits or not low <= value <= high:
         words = "a whole number" if kind is int else "a number"
-        raise UsageError(f"{name} must be {words} from {low:g} to {high:g}; received {value!r}.")
+        bounds = f"{words} from {low:g} to {high:g}" if low < high else f"{low:g} in this recipe"
+        raise UsageError(f"{name} must be {bounds}; received {value!r}.")
 
 
 @dataclass(frozen=True)

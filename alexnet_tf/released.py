@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alexnet_tf import datasets, evaluation, export, files, predict, recipes, runs
-from alexnet_tf.errors import LabError, UsageError
+from alexnet_tf.errors import LabError, UsageError, choose
 
 if TYPE_CHECKING:
     import numpy as np
@@ -91,6 +91,8 @@ def find(name: str, store: Path | str | None = None, having_weights: bool = Fals
             return Released(file.parent, file.parent)
     if all((Path(name) / file).exists() for file in ("record.json", "model.keras")):  # as `finetune` leaves it
         return Released(Path(name), Path(name))
+    if not store and "/" not in name:
+        choose("recipe, run or released network", name, [*recipes.RECIPES, *predict.released()])
     return runs.find(name, store, having_weights)
 
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from alexnet_tf import recipes
 from alexnet_tf.errors import LabError, choose
 from alexnet_tf.files import locked, read_arrays, read_object, write_beside
-from alexnet_tf.recipe import DEFAULTS, override_hash
+from alexnet_tf.recipe import BUDGETS, DEFAULTS, override_hash
 
 if TYPE_CHECKING:
     import numpy as np
@@ -323,7 +323,11 @@ def find(name: str, store: Path | str | None = None, having_weights: bool = Fals
         base = path.resolve().parent.parent.parent
         return _at(base, path.resolve().relative_to(base))
     parts = name.strip("/").split("/")
+    if name.startswith((".", "/", "~")) or len(parts) > 3:
+        raise LabError(f"No finished run lies at {name}: 'python -m alexnet_tf runs' lists what there is.")
     choose("recipe or run", parts[0], recipes.RECIPES)
+    if len(parts) > 1:
+        choose("budget", parts[1].partition("-")[0], BUDGETS)
     wanted = parts[:2] + [part if part.startswith("seed-") else f"seed-{part}" for part in parts[2:3]]
     fitting = []
     for run in listing(store):

@@ -42,7 +42,9 @@ def read_image(path: str | Path | io.BytesIO) -> NDArray[np.uint8]:
     except Image.DecompressionBombError as error:
         raise LabError(f"{named} has too many pixels to be opened safely: make it smaller.") from error
     except Exception as error:  # whatever a hostile file makes its decoder raise
-        raise LabError(f"{named} can't be read as an image: is it whole, and a JPEG or PNG?") from error
+        raise LabError(
+            f"{named} can't be read as an image: is it whole, and a JPEG, PNG, WebP, TIFF, BMP or GIF?"
+        ) from error
 
 
 def encoded(name: str) -> bytes:

@@ -1,6 +1,7 @@
 """The command line: exit status, JSON, one clear line, and light imports."""
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -82,6 +83,14 @@ def test_relative_folders_begin_at_the_checkout_from_any_working_folder(tmp_path
         (["reports", "--only", "01_flower"], "did you mean '01_flowers'"),
         (["train", "nothing"], f"grid-… ({sum(name.startswith('grid-') for name in RECIPES)} of them)"),
         (["evaluate", "cifar-bn64"], "did you mean 'cifar10-bn64'"),
+        (["evaluate", "flower"], "did you mean 'flowers'"),
+        (["export", "cifar"], "did you mean 'cifar10'"),
+        (["evaluate", "cifar10-bn64/papr/0"], "did you mean 'paper'"),
+        (["reports", "--only", ","], "--only takes names of notebooks"),
+        (["train", "cifar10-resnet18-untrained", "--set", "epochs=3"], "epochs must be 0 in this recipe"),
+        (["plan", "imagenet-2012", "--utilization", "2"], "at most 1; received 2"),
+        (["predict", "x.png", "--layer", "conv1"], "give --explain DIR, too"),
+        (["finetune", "photos", "--set", "pretrained=x"], "Fine-tuning decides pretrained itself"),
     ],
 )
 def test_wrong_names_are_one_line_and_status_2(words, said, capsys):
@@ -111,10 +120,36 @@ def test_odd_seeds_are_status_2(seed, capsys):
     assert stop.value.code == 2
 
 
-def test_a_wrong_flag_is_status_2(capsys):
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["train", "lab-base", "--sede", "3"], "--sede"),
+        (["train", "lab-base", "--seed", "²"], "a seed is a whole number"),
+        (["train", "lab-base", "--processes", "0"], "above 0"),
+        (["plan", "imagenet-2012", "--tflops", "inf"], "received 'inf'"),
+        (["predict", ""], "is a variable of the shell not set?"),
+        (["predict", "x.png", "--model", ""], "is a variable of the shell not set?"),
+        (["finetune", ""], "is a variable of the shell not set?"),
+    ],
+)
+def test_a_wrong_flag_is_status_2(words, said, capsys):
     with pytest.raises(SystemExit) as stop:
-        main(["train", "lab-base", "--sede", "3"])
+        main(words)
     assert stop.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("backend", "said"),
+    [("jaxx", "did you mean 'jax'"), ("torch", "which is not installed: install it, or leave it unset")],
+)
+def test_a_backend_that_is_not_there_is_one_line(backend, said, tmp_path):
+    code = "import sys; sys.modules['torch'] = None; from alexnet_tf.__main__ import main; sys.exit(main(sys.argv[1:]))"
+    Image.new("RGB", (5, 5)).save(tmp_path / "x.png")
+    done = run("-c", code, "predict", str(tmp_path / "x.png"), env={**os.environ, "KERAS_BACKEND": backend})
+    assert done.returncode in (1, 2)
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_missing_things_are_one_line_and_status_1(capsys, tmp_path):
@@ -227,6 +262,8 @@ def test_large_families_are_folded_until_they_are_asked_for(capsys):
     assert {line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]} == {
         "grid-gelu", "grid-glorot", "grid-global-average"
     }  # fmt: skip
+    assert main(["list", "sprint"]) == 0
+    assert {line.partition("-")[0] for line in capsys.readouterr().out.splitlines()[1:]} == {"sprint"}
     assert main(["list", "lab-bse"]) == 2
     assert "did you mean 'lab-base'" in capsys.readouterr().err
     assert main(["list", "lab-*", "--json"]) == 0
@@ -237,8 +274,13 @@ def test_compare_takes_the_second_from_the_first(make_run, tmp_path, capsys):
     make_run("lab-bce", np.arange(100) < 80), make_run("lab-base", np.arange(100) < 70)
     assert main(["compare", "lab-bce", "lab-base", "--runs", str(tmp_path)]) == 0
     assert "+10.00 points" in capsys.readouterr().out
+    assert not capsys.readouterr().err
     make_run("lab-3conv", np.arange(100) < 70, seed=1)
     assert main(["compare", "lab-bce", "lab-3conv/paper/1", "--runs", str(tmp_path)]) != 0
+    make_run("lab-4conv", np.arange(100) < 70, budget="laptop")
+    capsys.readouterr()
+    assert main(["compare", "lab-bce", "lab-4conv", "--runs", str(tmp_path)]) == 0
+    assert "mind that they differ in more than the recipe: budget paper and laptop" in capsys.readouterr().err
 
 
 def test_train_hands_on_what_it_was_told(tmp_path, monkeypatch):

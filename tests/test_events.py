@@ -24,3 +24,10 @@ def test_curves_become_event_files(make_run, tmp_path, capsys):
             for name in "loss", "accuracy":
                 np.testing.assert_allclose(found[part, f"epoch_{name}", row["epoch"]], row[prefix + name], rtol=1e-6)
     assert len(found) == 4 * len(run.history)
+
+
+def test_a_place_that_can_not_be_written_is_one_line(make_run, tmp_path, capsys):
+    make_run("cifar10-simple", np.arange(100) < 70)
+    (tmp_path / "notes.txt").write_text("mine")
+    assert main(["tensorboard", "cifar10-simple", "--to", str(tmp_path / "notes.txt"), "--runs", str(tmp_path)]) == 1
+    assert "where a folder is needed" in capsys.readouterr().err

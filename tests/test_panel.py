@@ -69,5 +69,8 @@ def test_every_choice_is_answered(opened):
 def test_a_file_that_is_no_image_is_one_sentence(opened, capsys):
     _, own, _, asked = opened
     own.value = uploaded(b"no picture")
-    assert "What was uploaded can't be read as an image: is it whole, and a JPEG or PNG?" in capsys.readouterr().out
+    assert (
+        "What was uploaded can't be read as an image: is it whole, and a JPEG, PNG, WebP, TIFF, BMP or GIF?"
+        in capsys.readouterr().out
+    )
     assert len(asked) == 1

@@ -11,7 +11,7 @@ from PIL import Image
 
 from alexnet_tf import models, predict
 from alexnet_tf.__main__ import main
-from alexnet_tf.errors import LabError
+from alexnet_tf.errors import LabError, UsageError
 from alexnet_tf.quiet import keras
 
 
@@ -106,6 +106,35 @@ def test_a_damaged_picture_among_others_is_told_and_the_others_are_answered(tmp_
     assert "1 of 3 images have no answer" in told.err
     assert main(["predict", str(tmp_path / "bad.png")]) == 1
     assert "No image could be read" in capsys.readouterr().err
+
+
+def test_a_picture_that_may_not_be_read_does_not_keep_the_others_from_an_answer(
+    tmp_path, capsys, monkeypatch, as_nobody
+):
+    for name in "ab":
+        Image.new("RGB", (5, 5)).save(tmp_path / f"{name}.png")
+    (tmp_path / "a.png").chmod(0)
+    monkeypatch.setattr(predict, "find_model", lambda *_: (tmp_path, ["r", "g", "b"]))
+    monkeypatch.setattr(predict, "load", lambda _: mean_colour)
+    with as_nobody(tmp_path):
+        assert main(["predict", str(tmp_path)]) == 1
+    told = capsys.readouterr()
+    assert told.out.startswith(f"{tmp_path / 'b.png'}: ")
+    assert f"{tmp_path / 'a.png'}: Permission denied" in told.err
+
+
+def test_where_no_explanation_can_be_written_nothing_is_asked(tmp_path, capsys, monkeypatch):
+    (tmp_path / "notes.txt").write_text("mine")
+    monkeypatch.setattr(predict, "find_model", lambda *_: pytest.fail("it was asked"))
+    assert main(["predict", str(tmp_path), "--explain", str(tmp_path / "notes.txt")]) == 1
+    assert "where a folder is needed" in capsys.readouterr().err
+
+
+def test_a_split_folder_is_measured_part_by_part(tmp_path):
+    for part in "train", "test":
+        (tmp_path / part / "cats").mkdir(parents=True)
+    with pytest.raises(UsageError, match="is split in test, train: name one"):
+        predict.measured_on(str(tmp_path))
 
 
 def test_what_lies_out_of_sight_is_not_asked_about(tmp_path):

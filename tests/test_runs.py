@@ -67,6 +67,9 @@ def test_runs_are_found_by_parts_of_their_name(make_run, tmp_path):
         runs.find("lab-base/paper/4", tmp_path)
     with pytest.raises(UsageError, match="did you mean 'lab-base'"):
         runs.find("lab-bsae", tmp_path)
+    for path in "./lab-base/paper/3", str(tmp_path / "lab-base" / "paper" / "seed-4"), "lab-base/paper/3/more":
+        with pytest.raises(LabError, match="No finished run lies at"):
+            runs.find(path, tmp_path)
 
 
 def test_a_missing_folder_is_told(tmp_path):

@@ -18,7 +18,7 @@ from alexnet_tf.recipes import RECIPES
 def _listed(pattern: str | None) -> tuple[list[str], list[str]]:
     """The names to list, and a line for each family of which only the first is among them."""
     if pattern:
-        found = fnmatch.filter(RECIPES, pattern)
+        found = fnmatch.filter(RECIPES, pattern) or fnmatch.filter(RECIPES, f"{pattern}-*")
         return found or [choose("recipe", pattern, RECIPES)], []
     families: dict[str, list[str]] = {}
     for name in RECIPES:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from alexnet_tf.commands.told import overrides_of, table
-from alexnet_tf.errors import LabError, needs_tensorflow
+from alexnet_tf.errors import LabError, UsageError, needs_tensorflow
 
 EXPORTS = ("saved-model", "litert", "onnx", "litert-int8")
 FEW_CLASSES = 10  # of up to so many, the first five are no achievement
@@ -48,6 +48,10 @@ def do_compare(args: argparse.Namespace) -> None:
     ours, theirs = find(args.run, args.runs), find(args.other, args.runs)
     if ours.record["seed"] != theirs.record["seed"]:
         raise LabError(f"{ours} and {theirs} have different seeds: compare runs that share one.")
+    for kind in "budget", "protocol":
+        one, other = ours.record[kind], theirs.record[kind]
+        if one != other:
+            print(f"mind that they differ in more than the recipe: {kind} {one} and {other}", file=sys.stderr)
     gap = evaluation.paired_difference([ours], [theirs])
     told = "leaves zero out" if gap.side else "contains zero: these two runs can't tell"
     print(f"{ours} minus {theirs}: {gap.points}; the interval {told}.")
@@ -87,16 +91,20 @@ def do_export(args: argparse.Namespace) -> None:
 def do_predict(args: argparse.Namespace) -> None:
     from alexnet_tf.predict import predict
 
+    if args.layer and not args.explain:
+        raise UsageError("--layer says which layer --explain looks at: give --explain DIR, too.")
+    if args.explain:  # before the work: a place that nobody can write to
+        args.explain.mkdir(parents=True, exist_ok=True)
     lost: list[str] = []
     rows = predict(args.images, args.model, args.runs, lost=lost)
-    if args.explain:
-        _explain(rows, args)
     if args.json:
         print(json.dumps(rows, indent=1))
     else:
         for row in rows:
             best = ", ".join(f"{entry['class']} {entry['confidence']:.1%}" for entry in row["top"])
             print(f"{row['path']}: {best}")
+    if args.explain:
+        _explain(rows, args)
     if lost:
         raise LabError(f"{len(lost)} of {len(lost) + len(rows)} images have no answer.")
 
@@ -110,7 +118,6 @@ def _explain(rows: list[dict[str, Any]], args: argparse.Namespace) -> None:
     path, names = find_model(args.model, args.runs)
     model = load(path)
     names = named(names, model.output_shape[-1], path)
-    args.explain.mkdir(parents=True, exist_ok=True)
     for number, row in enumerate(rows):
         target = args.explain / f"{number:03}-{Path(row['path']).stem}.png"
         panel.still(model, read_image(row["path"]), names, args.layer).savefig(target, dpi=120)

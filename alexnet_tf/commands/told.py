@@ -28,9 +28,9 @@ def told(work: Callable[[], int | None], args: argparse.Namespace) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        print(
-            f"alexnet_tf: {error.strerror or error}: {error.filename or 'check the path and the disk'}", file=sys.stderr
-        )
+        where = error.filename or "check the path and the disk"
+        remedy = ", where a folder is needed" if isinstance(error, NotADirectoryError | FileExistsError) else ""
+        print(f"alexnet_tf: {error.strerror or error}: {where}{remedy}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         same = "The same command without --fresh" if getattr(args, "fresh", False) else "The same command"

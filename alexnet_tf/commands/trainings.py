@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from alexnet_tf.commands.told import overrides_of, told
+from alexnet_tf.errors import UsageError
 
 
 def do_train(args: argparse.Namespace) -> int:
@@ -77,6 +78,8 @@ def do_plan(args: argparse.Namespace) -> None:
     from alexnet_tf.recipes import get
 
     recipe = get(args.recipe).at("paper")
+    if (args.utilization or 0) > 1:
+        raise UsageError(f"--utilization is a share, and at most 1; received {args.utilization:g}.")
     from alexnet_tf import models, plan
 
     named = {name: value for name, value in vars(args).items() if name in ASSUMED and value is not None}
@@ -102,6 +105,8 @@ def do_reports(args: argparse.Namespace) -> int:
     from alexnet_tf.runs import home
 
     only = [name for name in (args.only or "").split(",") if name]
+    if args.only is not None and not only:
+        raise UsageError(f"--only takes names of notebooks, with commas between; received {args.only!r}.")
     done = reports.make(args.budget, only, args.fresh)
     print(reports.summary(done, home() / "reports" / args.budget))
     return 0 if all(report.ok for report in done) else 1
