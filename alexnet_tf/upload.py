@@ -202,12 +202,17 @@ def _reduced(run: runs.Run) -> tuple[dict[str, object], bytes]:
 
 
 def build_wheel(folder: Path) -> Path:
-    """This package as a wheel without its long description, which nobody reads there.
+    """This package as a wheel, without its long description, its benchmarks and its site, which no lesson asks for.
 
     It is built from a copy: two builds at once in one checkout break each other.
     """
     source = folder / "source"
-    shutil.copytree(runs.home() / "alexnet_tf", source / "alexnet_tf", ignore=shutil.ignore_patterns("__pycache__"))
+
+    def left_out(folder: str, names: list[str]) -> set[str]:
+        benchmarks = set(names) - {"__init__.py"} if Path(folder).name == "bench" else set()  # `export` takes turns
+        return benchmarks | {"__pycache__", "site"}
+
+    shutil.copytree(runs.home() / "alexnet_tf", source / "alexnet_tf", ignore=left_out)
     for name in ("pyproject.toml", "LICENSE"):
         shutil.copy(runs.home() / name, source)
     (source / "README.md").write_text("The laboratory, carried by a notebook.\n")
