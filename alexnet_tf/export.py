@@ -187,21 +187,25 @@ FORMATS = {
 
 
 def chosen(names: str) -> list[str]:
-    """The formats of a list with commas; a wrong name or a missing package is told before anything is loaded."""
-    found = [choose("format", name, FORMATS) for name in names.split(",")]
+    """The formats of a list with commas."""
+    return list(dict.fromkeys(choose("format", name, FORMATS) for name in names.split(",")))
+
+
+def _needs(formats: Sequence[str]) -> None:
+    """What is missing is told before anything is loaded."""
     needs_tensorflow("Exporting")
-    for name in found:
+    for name in formats:
         missing = [package for package in FORMATS[name].needs if importlib.util.find_spec(package) is None]
         if missing:
             raise LabError(
                 f"{name} needs packages that are not installed: 'pip install {' '.join(missing)}', "
                 "or leave it out of --formats."
             )
-    return list(dict.fromkeys(found))
 
 
 def make(run: Run, formats: Sequence[str], folder: Path, images: int = IMAGES) -> dict[str, Any]:
     """Write a run in some formats, and compare each with Keras."""
+    _needs(formats)
     evaluation.accuracy_of(run)  # what has none can't be compared
     weights = predict.weights_of(run)
     keras_model = predict.load(weights)

@@ -104,11 +104,13 @@ def test_what_is_missing_is_told(monkeypatch, tmp_path, make_run, capsys):
     there = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if "onnx" in name else there(name))
     with pytest.raises(LabError, match="'pip install onnx onnxruntime tf2onnx', or leave it out of --formats"):
-        export.chosen("litert,onnx")
+        export.make(None, ["litert", "onnx"], tmp_path)
+    assert main(["export", "cifar"]) == 2  # a wrong name goes before what is missing
+    assert "did you mean 'cifar10'" in capsys.readouterr().err
     assert export.chosen("litert,litert") == ["litert"]
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     with pytest.raises(LabError, match="leave KERAS_BACKEND unset"):
-        export.chosen("litert")
+        export.make(None, ["litert"], tmp_path)
 
 
 def test_what_a_converter_can_not_do_is_one_sentence(exported, tmp_path, monkeypatch, capfd):
