@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from alexnet_tf.plots.style import BLUE, GREEN, GREY, ORANGE, RED, figure, styled
+from alexnet_tf.plots.style import BLUE, GREEN, GREY, ORANGE, RED, figure, in_points, styled
 
 if TYPE_CHECKING:
     from alexnet_tf.verdicts import Verdict
@@ -41,7 +41,8 @@ def effects(
     """One row a variant: mean with interval, and the source's figure as a mark."""
     fig, ax = figure(9, 1.2 + 0.42 * len(names))
     places = np.arange(len(names))[::-1]
-    if min(lows) < 0:
+    differences = min(lows) < 0
+    if differences:
         ax.axvline(0, color=GREY, linewidth=1)
     spread = [np.subtract(means, lows), np.subtract(highs, means)]
     ax.errorbar(means, places, xerr=spread, fmt="o", color=BLUE, capsize=3, label="ours, 95 % interval")
@@ -52,8 +53,8 @@ def effects(
         ax.plot([], [], marker="|", color=RED, linestyle="", markersize=12, markeredgewidth=2.5, label="source")
         ax.legend(loc="lower right", fontsize=9)
     ax.set_yticks(places, names)
-    ax.xaxis.set_major_formatter(PercentFormatter(1.0))
-    ax.set(xlabel=unit, ylim=(-0.6, len(names) - 0.4), title=title)
+    ax.xaxis.set_major_formatter(in_points if differences else PercentFormatter(1.0))
+    ax.set(xlabel=f"{unit}, points" if differences else unit, ylim=(-0.6, len(names) - 0.4), title=title)
     return fig
 
 

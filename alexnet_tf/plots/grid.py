@@ -8,23 +8,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
 from alexnet_tf.ablation import times
-from alexnet_tf.plots.style import BLUE, GREY, RED, figure, styled
+from alexnet_tf.plots.style import BLUE, GREY, RED, figure, in_points, styled
 
 if TYPE_CHECKING:
     from alexnet_tf.ablation import Effect
 
 
-TOLD = 0.9  # the share of the intervals' ends that a scale shows; what lies farther is told beside an arrow
+MOST = 0.9  # of the intervals' ends; what lies more than twice as far off as these is told beside an arrow
 
 
 def _reach(found: Sequence[Effect], others: Iterable[float] = ()) -> float:
     """How far from zero a scale should go: a few that lie far off, or did not learn, must not flatten all others."""
     shown = [effect for effect in found if effect.learned] or found
     ends = [abs(end) for effect in shown for end in (effect.gain.low, effect.gain.high)]
-    return 1.15 * max(float(np.quantile(ends, TOLD)), *map(abs, others), 0.01)
+    usual = float(np.quantile(ends, MOST))
+    return 1.15 * max(usual if max(ends) > 2 * usual else max(ends), *map(abs, others), 0.01)
 
 
 def _rows(ax: Axes, found: Sequence[Effect], names: Sequence[str], reach: float) -> None:
@@ -39,7 +39,7 @@ def _rows(ax: Axes, found: Sequence[Effect], names: Sequence[str], reach: float)
         if not effect.learned or abs(effect.gain.mean) > reach:
             side = 1 if effect.gain.mean > 0 else -1
             ax.plot(side * reach, place, "<>"[side > 0], color=color, markersize=8, clip_on=False)
-            told = f"{100 * effect.gain.mean:+.0f}" if effect.learned else "at chance"
+            told = in_points(round(effect.gain.mean, 2)) if effect.learned else "at chance"
             end = "right" if side > 0 else "left"
             ax.text(0.9 * side * reach, place, told, va="center", ha=end, fontsize=8, color=color)
             continue
@@ -47,7 +47,7 @@ def _rows(ax: Axes, found: Sequence[Effect], names: Sequence[str], reach: float)
         ax.plot(effect.gain.mean, place, "o", color=color, markersize=5)
     ax.set_yticks(range(len(found))[::-1], names)
     ax.set_ylim(-0.6, len(found) - 0.4)
-    ax.xaxis.set_major_formatter(PercentFormatter(1.0))
+    ax.xaxis.set_major_formatter(in_points)
 
 
 @styled
@@ -67,6 +67,7 @@ def knobs(found: Sequence[Effect], title: str, columns: int = 3) -> Figure:
     for ax in places[len(names) :]:
         ax.set_axis_off()
     fig.suptitle(title, x=0.01, ha="left", fontsize=12)
+    fig.supxlabel("points of test accuracy against the base, with their 95 % interval", fontsize=9)
     return fig
 
 
@@ -81,7 +82,7 @@ def worth(found: Sequence[Effect], title: str, published: Mapping[str, float] | 
         if effect.variant in known:
             ax.plot(known[effect.variant], place, marker="|", color=RED, markersize=9, markeredgewidth=2)
     ax.tick_params(axis="y", labelsize=8)
-    ax.set(xlabel="test accuracy against the base, with its 95 % interval", title=title)
+    ax.set(xlabel="points of test accuracy against the base, with their 95 % interval", title=title)
     columns = {"parameters": "{0.parameters:,}", "MFLOP": "{1:.0f}", "time": "{2}"}
     for number, (name, form) in enumerate(columns.items()):
         x = 1.13 + 0.15 * number

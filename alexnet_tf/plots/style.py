@@ -66,6 +66,16 @@ def whole_epochs(ax: Axes, last: float, first: int = 1) -> None:
     ax.set_xlim(first - 0.04 * last, last * 1.22)
 
 
+def in_points(difference: float, _: int | None = None) -> str:
+    """A difference of accuracies as an axis of differences tells it.
+
+    >>> in_points(0.02), in_points(-0.005), in_points(0)
+    ('+2', '−0.5', '0')
+    """
+    told = round(100 * difference, 6)
+    return f"{told:+g}".replace("-", "−") if told else "0"
+
+
 def name_ends(ax: Axes, ends: Mapping[str, tuple[float, float, str]], at: float | None = None) -> None:
     """Write each name beside the end (x, y, colour) of its curve, or all `at` one x, moved apart where they overlap."""
     from sklearn.isotonic import IsotonicRegression
