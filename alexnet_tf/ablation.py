@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from alexnet_tf import costs, evaluation, growth, plan, recipes
-from alexnet_tf.evaluation import Interval
+from alexnet_tf.intervals import Interval, chance
 from alexnet_tf.recipes import grid
 from alexnet_tf.runs import Run, locate
 
@@ -37,6 +37,11 @@ class Effect:
     def clear(self) -> bool:
         """Whether the interval leaves zero out."""
         return self.gain.side != 0
+
+    @property
+    def took(self) -> str:
+        """Its time in words."""
+        return times(self.time)
 
 
 def finished(budget: str, seeds: int) -> list[str]:
@@ -72,7 +77,8 @@ def effects(trained: Trained) -> list[Effect]:
     """Every trained variant of the grid's knobs against the base, the largest gain first.
 
     Of all that are alike the luck is taken together: three trainings of one variant alone know little of theirs. The
-    others, and all if the base is not alike, have the interval of their own trainings, and no p.
+    others, and all if the base is not alike, have the interval of their own trainings, and no p. It is corrected for
+    all variants of the grid, trained or not.
     """
     if "grid-base" not in trained:
         return []
@@ -82,7 +88,7 @@ def effects(trained: Trained) -> list[Effect]:
     knobs = {name: knob for knob, variants in grid.KNOBS.items() for name, _, _ in variants}
     tried = {name: knob for name, knob in knobs.items() if f"grid-{name}" in trained}
     compared = [name for name in tried if f"grid-{name}" in alike]
-    corrected = evaluation.against_one([alike[f"grid-{name}"] for name in compared], base, luck)
+    corrected = evaluation.against_one([alike[f"grid-{name}"] for name in compared], base, luck, len(knobs))
     chances = dict(zip(compared, corrected, strict=True))
     found = []
     for name, knob in tried.items():
@@ -115,7 +121,7 @@ def table(found: Sequence[Effect], base: Sequence[Run]) -> str:
         between = f"[{100 * effect.gain.low:+.1f}, {100 * effect.gain.high:+.1f}]"
         lines.append(
             f"{effect.variant:<18}{effect.knob:<22}{100 * effect.gain.mean:>+7.1f}  {between:<18}{p:>7}"
-            f"{effect.parameters:>12,}{effect.flop / 1e6:>7.0f}{times(effect.time):>7}"
+            f"{effect.parameters:>12,}{effect.flop / 1e6:>7.0f}{effect.took:>7}"
         )
     parameters, flop, _ = _cost(base)
     told = f"{'base':<18}{evaluation.accuracy_interval(base)!s:<54}"
@@ -160,9 +166,9 @@ def interactions(trained: Trained) -> list[Interaction]:
         terms = [(trained[name], sign) for name, sign in zip(names, (1.0, -1.0, -1.0, 1.0), strict=True)]
         together = luck if alike.keys() >= set(names) else None
         extra = evaluation.contrast(terms, together)
-        p = evaluation.chance(extra, together.freedom) if together else None
+        p = chance(extra, together.freedom) if together else None
         found.append(Interaction(one, other, extra, all(learned(runs) for runs, _ in terms), p))
-    corrected = iter(evaluation.holm([each.p for each in found if each.p is not None]))
+    corrected = iter(evaluation.holm([each.p for each in found if each.p is not None], len(grid.INTERACTIONS)))
     return [each if each.p is None else dataclasses.replace(each, p=next(corrected)) for each in found]
 
 

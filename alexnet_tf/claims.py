@@ -10,24 +10,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-
-@dataclass(frozen=True)
-class Source:
-    """A document that reports figures."""
-
-    title: str
-    authors: str
-    year: int | None
-
-
-SOURCES = {
-    "A": Source("Replicating and Extending AlexNet for Image Classification", "Nammi et al.", 2024),
-    "B": Source("AlexNet (on CIFAR-10 with Keras)", "not named", None),
-    "C": Source("Lab 3: Training AlexNet on CIFAR-10", "not named", None),
-    "D": Source("INT305 Assignment 2: AlexNet on CIFAR-10", "not named", None),
-    "E": Source("Enhancing Image Classification Accuracy Based on AlexNet", "Zeng", 2023),
-    "F": Source("ImageNet Classification with Deep Convolutional Neural Networks", "Krizhevsky et al.", 2012),
-    "ours": Source("Recipes of this laboratory", "this project", 2026),
+SOURCES = {  # the documents that report figures, by title
+    "A": "Replicating and Extending AlexNet for Image Classification",
+    "B": "AlexNet (on CIFAR-10 with Keras)",
+    "C": "Lab 3: Training AlexNet on CIFAR-10",
+    "D": "INT305 Assignment 2: AlexNet on CIFAR-10",
+    "E": "Enhancing Image Classification Accuracy Based on AlexNet",
+    "F": "ImageNet Classification with Deep Convolutional Neural Networks",
+    "ours": "Recipes of this laboratory",
 }
 
 

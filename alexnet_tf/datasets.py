@@ -157,10 +157,10 @@ FLOWERS_HELD_OUT = 364 / 3670  # source A's share of validation photographs
 
 def _flowers() -> Splits:
     """Five kinds of flowers: ``flowers/train`` and ``flowers/val``, else ``flower_photos``, which is split here."""
-    for name in "flowers", "flower_photos":
-        if (data_dir() / name).is_dir():
-            return own_folder(data_dir() / name, share=FLOWERS_HELD_OUT)
-    raise _missing("flowers")
+    place = found("flowers")
+    if place is None:
+        raise _missing("flowers")
+    return own_folder(Path(place), share=FLOWERS_HELD_OUT)
 
 
 LARGE = 10**9  # bytes of shards whose reading takes long enough to be told

@@ -239,7 +239,7 @@ def get(name: str, data_dir: Path) -> Path:
     for wanted in DOWNLOADS[name]:
         target = download(name, wanted, data_dir)
     if target.suffix != ".tgz":
-        return target
+        return target if len(DOWNLOADS[name]) == 1 else target.parent
     print(f"unpacking {target}", file=sys.stderr)
     scratch = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(scratch, ignore_errors=True)  # of a process that was killed
@@ -260,18 +260,20 @@ def download(name: str, wanted: Download, data_dir: Path) -> Path:
     target = data_dir / wanted.target
     target.parent.mkdir(parents=True, exist_ok=True)
     partial, told = target.with_name(f"{target.name}.{os.getpid()}.part"), []
-    for source in wanted.sources:
-        print(f"getting {source} ({wanted.megabytes} MB; a throttled host may take an hour)", file=sys.stderr)
-        try:
-            found = _fetch(source, partial)
-        except (OSError, http.client.HTTPException) as error:
-            told.append(f"{source}: {str(getattr(error, 'reason', error)).strip()}")
-            continue
-        if found == wanted.sha256:
-            partial.replace(target)
-            return target
-        told.append(f"{source}: its content is not {name} (sha256 {found[:12]}…)")
-    partial.unlink(missing_ok=True)
+    try:
+        for source in wanted.sources:
+            print(f"getting {source} ({wanted.megabytes} MB; a throttled host may take an hour)", file=sys.stderr)
+            try:
+                found = _fetch(source, partial)
+            except (OSError, http.client.HTTPException) as error:
+                told.append(f"{source}: {str(getattr(error, 'reason', error)).strip()}")
+                continue
+            if found == wanted.sha256:
+                partial.replace(target)
+                return target
+            told.append(f"{source}: its content is not {name} (sha256 {found[:12]}…)")
+    finally:
+        partial.unlink(missing_ok=True)
     raise LabError(f"{name} can't be had. {'. '.join(told)}. Put {target.name} into {target.parent} yourself.")
 
 

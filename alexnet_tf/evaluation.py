@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,55 +15,11 @@ from scipy import special, stats
 
 from alexnet_tf import luck
 from alexnet_tf.errors import LabError
+from alexnet_tf.intervals import LEVEL, Interval, chance, distance
 from alexnet_tf.luck import Luck
 
 if TYPE_CHECKING:
     from alexnet_tf.runs import Run
-
-LEVEL = 0.95  # of every interval
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A mean with its 95 % interval; `n` counts seeds."""
-
-    mean: float
-    low: float
-    high: float
-    n: int
-    tested: float = 0.0  # of half the width, what the test images' luck alone would have, which no seed takes away
-
-    def __str__(self) -> str:
-        runs = "single run" if self.n == 1 else f"n = {self.n}"
-        return f"{self.mean:.2%} [{self.low:.2%}, {self.high:.2%}] ({runs})"
-
-    @property
-    def side(self) -> int:
-        """Of a difference: on which side of zero all of it lies, 1 or -1; 0 where it contains zero.
-
-        >>> Interval(0.02, 0.01, 0.03, 3).side, Interval(-0.02, -0.03, -0.01, 3).side, Interval(0.0, -0.1, 0.1, 3).side
-        (1, -1, 0)
-        """
-        return int(self.low > 0) - int(self.high < 0)
-
-    @property
-    def points(self) -> str:
-        """A difference of accuracies, in percentage points.
-
-        >>> Interval(0.012, -0.003, 0.027, 3).points
-        '+1.20 points [-0.30, +2.70]'
-        """
-        mean, low, high = (100 * value for value in (self.mean, self.low, self.high))
-        return f"{mean:+.2f} points [{low:+.2f}, {high:+.2f}]"
-
-    @property
-    def factor(self) -> str:
-        """Of something that multiplies.
-
-        >>> Interval(1.03, 0.99, 1.07, 3).factor
-        '1.030 [0.990, 1.070]'
-        """
-        return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 
 def probabilities(logits: NDArray[np.floating], loss: str = "crossentropy") -> NDArray[np.float64]:
@@ -196,6 +151,11 @@ def _same_images(one: Run, other: Run) -> bool:
     return data[0] == data[1]
 
 
+def _refuse_others(one: Run, other: Run) -> None:
+    if not _same_images(one, other):
+        raise LabError(f"{one} and {other} were tested on different images: train one anew.")
+
+
 def gain_interval(gain: NDArray[np.floating]) -> Interval:
     """What was gained image by image, on average, with its interval: paired over the test images."""
     mean, half = float(gain.mean()), _of_images([gain])
@@ -228,8 +188,7 @@ def contrast(terms: Sequence[tuple[Sequence[Run], float]], of_all: Luck | None =
     for seed in shared:
         chosen = [(group[seed], weight) for group, weight in by_seed]
         for run, _ in chosen[1:]:
-            if not _same_images(chosen[0][0], run):
-                raise LabError(f"{chosen[0][0]} and {run} were tested on different images: train one anew.")
+            _refuse_others(chosen[0][0], run)
         gains.append(np.sum([weight * correct(run) for run, weight in chosen], axis=0))
     if of_all and len(gains) > 1:
         error = of_all.error([weight for _, weight in terms], len(gains))
@@ -261,17 +220,6 @@ def _of_images(gains: Sequence[NDArray[np.floating]]) -> float:
     if len(each) > 1:
         spread = max(spread - each.var(axis=0, ddof=1).mean() / len(each), 0.0)
     return float(stats.norm.ppf((1 + LEVEL) / 2) * math.sqrt(spread / each.shape[1]))
-
-
-def _distance(difference: Interval, freedom: float) -> float:
-    """How many standard errors a difference lies from zero, by its interval of Student's t."""
-    error = (difference.high - difference.mean) / float(stats.t.ppf((1 + LEVEL) / 2, freedom))
-    return abs(difference.mean) / error if error else 0.0 if difference.mean == 0 else math.inf
-
-
-def chance(difference: Interval, freedom: float) -> float:
-    """How likely so large a difference would be if there were none, of an interval by Student's t."""
-    return float(2 * stats.t.sf(_distance(difference, freedom), freedom))
 
 
 def paired_difference(ours: Sequence[Run], theirs: Sequence[Run], of_all: Luck | None = None) -> Interval:
@@ -316,24 +264,35 @@ def difference_p(ours: Sequence[Run], theirs: Sequence[Run]) -> float:
     return float(mcnemar(table, exact=True).pvalue)
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Each p-value raised for there being several: below 0.05 a difference stands among all that were tried."""
+def holm(p_values: Sequence[float], among: int | None = None) -> list[float]:
+    """Each p-value raised for there being several: below 0.05 a difference stands among all that were tried.
+
+    `among` counts those, too, that are meant to be tried and are not there yet.
+
+    >>> holm([0.01, 0.04]), holm([0.01, 0.04], among=10)
+    ([0.02, 0.04], [0.1, 0.36])
+    """
     from statsmodels.stats.multitest import multipletests
 
-    return [float(p) for p in multipletests(p_values, method="holm")[1]] if p_values else []
+    if not p_values:
+        return []
+    lacking = [1.0] * ((among or 0) - len(p_values))
+    return [float(p) for p in multipletests([*p_values, *lacking], method="holm")[1][: len(p_values)]]
 
 
-def against_one(groups: Sequence[Sequence[Run]], base: Sequence[Run], of_all: Luck | None = None) -> list[float]:
+def against_one(
+    groups: Sequence[Sequence[Run]], base: Sequence[Run], of_all: Luck | None = None, among: int | None = None
+) -> list[float]:
     """How likely each recipe's distance from one base would be if all were equals, corrected for their number.
 
     Dunnett's comparison: it pools the luck of all recipes, taken to be alike, and knows that all are compared with the
     same few trainings. Where one has a single seed there is no such spread: McNemar's test and Holm's correction then,
-    which speak of the networks trained and not of their recipes.
+    which speak of the networks trained and not of their recipes. `among` counts those, too, that are not there yet.
     """
     if of_all := of_all or luck_of([base, *groups]):
         gaps = [paired_difference(group, base, of_all) for group in groups]
-        return luck.dunnett([_distance(gap, of_all.freedom) for gap in gaps], of_all.freedom)
-    return holm([difference_p(group, base) for group in groups])
+        return luck.dunnett([distance(gap, of_all.freedom) for gap in gaps], of_all.freedom, among)
+    return holm([difference_p(group, base) for group in groups], among)
 
 
 def overfitting(ours: Sequence[Run], theirs: Sequence[Run]) -> Interval | None:
@@ -341,13 +300,16 @@ def overfitting(ours: Sequence[Run], theirs: Sequence[Run]) -> Interval | None:
 
     Over the seeds of which both were measured on training images; with one, over the images. None without any.
     """
-    measured = [{run.record["seed"]: run for run in group if run.measurement("training")} for group in (ours, theirs)]
-    seeds = sorted(measured[0].keys() & measured[1].keys())
+    measured = [
+        {run.record["seed"]: (run, kept["right"]) for run in group if (kept := run.measurement("training"))}
+        for group in (ours, theirs)
+    ]
     gaps = []
-    for seed in seeds:
-        mine, other = (group[seed] for group in measured)
-        trained = [np.unpackbits((run.measurement("training") or {})["right"]).astype(float) for run in (mine, other)]
-        gaps.append((trained[0] - trained[1], correct(mine).astype(float) - correct(other)))
+    for seed in sorted(measured[0].keys() & measured[1].keys()):
+        (mine, known), (other, known_there) = (group[seed] for group in measured)
+        _refuse_others(mine, other)
+        learned = np.unpackbits(known).astype(float) - np.unpackbits(known_there)
+        gaps.append((learned, correct(mine).astype(float) - correct(other)))
     if not gaps:
         return None
     by_seed = [float(known.mean() - unknown.mean()) for known, unknown in gaps]
@@ -361,9 +323,8 @@ def epochs_to(run: Run, error: float) -> float | None:
     errors = [1 - row["accuracy"] for row in run.history]
     for epoch, reached in enumerate(errors):
         if reached <= error:
-            before = errors[epoch - 1] if epoch else reached
-            share = 1.0 if before == reached else (before - error) / (before - reached)
-            return epoch + share if epoch else 1.0
+            before = errors[epoch - 1]
+            return epoch + (before - error) / (before - reached) if epoch else 1.0
     return None
 
 
@@ -385,24 +346,6 @@ def race(ours: Sequence[Run], theirs: Sequence[Run], error: float) -> Interval |
         return None
     found = mean_interval(ratios)
     return Interval(found.mean, 0.0, math.inf, found.n) if open_ended else found
-
-
-def seeds_to_decide(interval: Interval, margin: float) -> int | None:
-    """About how many seeds would decide a difference like this one; None with one seed, or where none would.
-
-    It is decided once the interval leaves zero or fits into the margin, at today's spread and on these test images.
-    """
-    if interval.n < 2:
-        return None
-
-    def half(n: int, spread: float = 1.0) -> float:
-        return spread * float(stats.t.ppf((1 + LEVEL) / 2, n - 1)) / math.sqrt(n)
-
-    by_seeds = math.sqrt(max(((interval.high - interval.low) / 2) ** 2 - interval.tested**2, 0.0))
-    spread = by_seeds / half(interval.n)
-    goal = max(abs(interval.mean), margin - abs(interval.mean))
-    more = range(interval.n + 1, 10_001)
-    return next((n for n in more if math.hypot(half(n, spread), interval.tested) < goal), None)
 
 
 def most_confused(

@@ -28,7 +28,8 @@ from numpy.typing import NDArray
 
 from alexnet_tf import bench, datasets, evaluation, predict, provenance
 from alexnet_tf.errors import LabError, choose, needs_tensorflow
-from alexnet_tf.files import write_atomically
+from alexnet_tf.files import bytes_in, write_atomically
+from alexnet_tf.intervals import Interval
 from alexnet_tf.runs import Run
 from alexnet_tf.splits import Split, stratified
 
@@ -221,7 +222,7 @@ def make(run: Run, formats: Sequence[str], folder: Path, images: int = IMAGES) -
         asks[name] = _quietly(run, name, FORMATS[name].load, files[name])
     rows = _compared(run, asks, _pictures(test, prepare), test.labels)
     for name, file in files.items():
-        rows[name]["bytes"] = _bytes(file)
+        rows[name]["bytes"] = bytes_in(file)
     return {**_conditions(), "images": len(test), "calibrated_on": len(known), "formats": rows}
 
 
@@ -307,11 +308,6 @@ def _latencies(asks: Mapping[str, Ask], pictures: Pictures) -> dict[str, dict[st
     return {name: {str(count): bench.summary(seconds[f"{name} {count}"] * 1000) for count in BATCHES} for name in asks}
 
 
-def _bytes(path: Path) -> int:
-    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
-    return sum(file.stat().st_size for file in files)
-
-
 def _conditions() -> dict[str, Any]:
     """What the comparison was made on and with."""
     packages = (*provenance.PACKAGES, "ai-edge-litert", "onnx", "onnxruntime", "tf2onnx")
@@ -329,7 +325,7 @@ def table(found: Mapping[str, Any]) -> list[dict[str, str]]:
                 "largest difference": f"{row['largest_difference']:.1e}",
                 "equal answers": f"{row['equal_answers']:.2%}",
                 "accuracy": f"{row['accuracy']:.2%}",
-                "minus Keras": evaluation.Interval(**row["against_keras"], n=1).points,
+                "minus Keras": Interval(**row["against_keras"], n=1).points,
                 **{f"ms for {count}": f"{speed['median']:.2f}" for count, speed in row["milliseconds"].items()},
             }
         )

@@ -61,6 +61,11 @@ def _tell_of_no_locks(folder: Path, why: str) -> None:
     print(f"{folder} lies on a disk without locks ({why}): see that no other process trains there.", file=sys.stderr)
 
 
+def bytes_in(path: Path) -> int:
+    """The bytes of a file, or of all files in a folder."""
+    return sum(file.stat().st_size for file in (path, *path.rglob("*")) if file.is_file())
+
+
 def read_object(path: Path) -> dict[str, Any]:
     """A JSON object from a file; empty when there is no whole one."""
     try:

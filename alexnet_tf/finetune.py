@@ -23,6 +23,7 @@ import numpy as np
 from alexnet_tf import datasets, evaluation, files, growth, models, plots, predict, recipes, runs, training
 from alexnet_tf.errors import LabError, UsageError
 from alexnet_tf.files import read_object
+from alexnet_tf.intervals import Interval
 from alexnet_tf.runs import Run
 from alexnet_tf.splits import Splits, stratified
 
@@ -274,7 +275,7 @@ def _report(tuned: Tuned, folder: str, source: str, splits: Splits) -> None:
     files.write_atomically(tuned.folder / "report.md", page.encode())
 
 
-def advice(measured: Mapping[int, evaluation.Interval], law: growth.PowerLaw) -> str:
+def advice(measured: Mapping[int, Interval], law: growth.PowerLaw) -> str:
     """What the learning curve says about collecting more photographs."""
     smallest, largest = min(measured), max(measured)
     said = f"From {smallest} to {largest} photographs the last layer went from {measured[smallest].mean:.1%} to "

@@ -152,7 +152,7 @@ def _trained_before(name: str, run: Run) -> tuple[Path, dict[str, Any]]:
     if changed := earlier.outdated():
         raise LabError(
             f"{earlier}, which {run} starts from, is of an older recipe ({'; '.join(changed)}): "
-            f"'{earlier.command} --fresh' trains it anew."
+            f"'{earlier.anew}' trains it anew."
         )
     return predict.weights_of(earlier), {key: earlier.record[key] for key in ("recipe", "overrides")}
 

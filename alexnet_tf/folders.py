@@ -23,8 +23,8 @@ FEW = 60  # so many test images are held out at least, but never more than a thi
 def own_folder(base: Path, share: float | None = None, skip_damaged: bool = False) -> Splits:
     """A folder with ``train`` and one of `TESTS` inside, or with class folders, of which a share is held out.
 
-    Of few images more than a tenth is held out, unless a share is given. Unless it is, copies are left out, too: a
-    photograph must not be learned and tested.
+    Of few images more than a tenth is held out, unless a share is given. Copies are left out, but where a given share
+    is held out: a photograph must not be learned and tested.
     """
     inside = {entry.name for entry in base.iterdir() if entry.is_dir()} if base.is_dir() else set()
     tests = [name for name in TESTS if name in inside]
@@ -37,6 +37,10 @@ def own_folder(base: Path, share: float | None = None, skip_damaged: bool = Fals
     if names != test_names:
         raise LabError(f"{base}/train has the classes {names} and {base / tests[0]} has {test_names}: make them equal.")
     train = _without_copies(train, test)
+    if gone := _lacking(train, names, 1):
+        raise LabError(
+            f"In {base}/train no image of {gone} is left, without those that equal a test image: add others."
+        )
     if unused := tests[1:]:
         print(f"The test images are those in {base / tests[0]}; {', '.join(unused)} is left out.", file=sys.stderr)
     return Splits(train, None, test, names, skipped + more)
@@ -46,12 +50,16 @@ def _held_out(base: Path, share: float | None, skip_damaged: bool) -> Splits:
     """Class folders, a share of which is the test: of each class at least one."""
     split, names, skipped = folder(base, skip_damaged)
     split = split if share else _without_copies(split)
-    counts = np.bincount(split.labels)
-    if single := [name for name, count in zip(names, counts, strict=True) if count < 2]:
-        told = ", ".join(single[:5])
-        raise LabError(f"In {base} one image alone shows {told}: to learn a class and to be tested on it takes two.")
+    if single := _lacking(split, names, 2):
+        raise LabError(f"In {base} no two images show {single}: to learn a class and to be tested on it takes two.")
     rest, test = split_off(split, share or max(HELD_OUT, min(1 / 3, FEW / len(split))), least=1)
     return Splits(rest, None, test, names, skipped)
+
+
+def _lacking(split: Split, names: Sequence[str], least: int) -> str:
+    """The first few classes that have fewer images than that."""
+    counts = np.bincount(split.labels, minlength=len(names))
+    return ", ".join([name for name, count in zip(names, counts, strict=True) if count < least][:5])
 
 
 def _without_copies(split: Split, other: Split | None = None) -> Split:

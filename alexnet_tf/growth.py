@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from alexnet_tf.evaluation import LEVEL, Interval
+from alexnet_tf.intervals import LEVEL, Interval
 
 DRAWS = 2000
 

@@ -199,7 +199,7 @@ class HidePatches(keras.layers.Layer):
             raise ValueError(f"share must lie from 0 to below 1; received {share!r}")
         if side < 1:
             raise ValueError(f"side must be a number of pixels, 1 or more; received {side!r}")
-        self.share, self.side = share, side
+        self.share, self.side, self.seed = share, side, seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
     def call(self, inputs: Any, training: bool = False) -> Any:
@@ -215,7 +215,7 @@ class HidePatches(keras.layers.Layer):
         return input_shape
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "share": self.share, "side": self.side}
+        return {**super().get_config(), "share": self.share, "side": self.side, "seed": self.seed}
 
 
 @keras.saving.register_keras_serializable("alexnet_tf")

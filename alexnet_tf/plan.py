@@ -54,8 +54,6 @@ class Network:
 class Row:
     """A training on so many GPUs."""
 
-    gpus: int
-    batch: int
     images_per_second: float
     hours: float
     gigabytes: float  # of each GPU
@@ -114,7 +112,7 @@ def row(gpus: int, batch: int, epochs: int, network: Network, core_seconds: floa
     rate = rates[limit]
     memory = FLOAT * (3 * network.parameters + share * network.activations)  # weights, gradients, momentum
     hours = assumed.images * epochs / rate / 3600
-    return Row(gpus, batch, rate, hours, memory / 1e9, asked * core_seconds / gpus, asked * assumed.photo, limit)
+    return Row(rate, hours, memory / 1e9, asked * core_seconds / gpus, asked * assumed.photo, limit)
 
 
 def measured(name: str) -> dict[str, float]:

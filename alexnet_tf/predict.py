@@ -17,7 +17,7 @@ import numpy as np
 
 from alexnet_tf import files, recipes, runs
 from alexnet_tf.errors import LabError, UsageError, choose
-from alexnet_tf.folders import folder, images_among
+from alexnet_tf.folders import TESTS, folder, images_among
 from alexnet_tf.splits import Split, read_image
 
 
@@ -102,7 +102,7 @@ def weights_of(run: runs.Run) -> Path:
     path = weights_here(run)
     if path is None:
         raise LabError(
-            f"The weights of {run} are not here: '{run.command} --fresh' makes them again, "
+            f"The weights of {run} are not here: '{run.anew}' makes them again, "
             f"in about {run.record['provenance']['minutes']:.0f} minutes."
         )
     return path
@@ -194,7 +194,8 @@ def listed(names: Sequence[str]) -> list[str]:
                 raise LabError(f"The folder {name} holds no image.")
             found += map(str, inside)
         elif glob.has_magic(name) and not Path(name).exists():
-            inside = sorted(map(Path, glob.glob(name, recursive=True)))  # noqa: PTH207  (a pattern may start anywhere)
+            matching = map(Path, glob.glob(name, recursive=True))  # noqa: PTH207  (a pattern may start anywhere)
+            inside = sorted(path for path in matching if path.is_file())
             if not inside:
                 raise LabError(f"No file matches {name}.")
             found += map(str, inside)
@@ -307,8 +308,8 @@ def measured_on(
     folder_of_classes: str, name: str | None = None, store: Path | str | None = None, skip_damaged: bool = False
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """(labels, answers, class names) of a labelled folder, a class a folder, named as the network names them."""
-    parts = {"train", "val", "test"} & {entry.name for entry in Path(folder_of_classes).glob("*")}
-    if parts >= {"train", "test"}:
+    parts = {"train", *TESTS} & {entry.name for entry in Path(folder_of_classes).glob("*")}
+    if "train" in parts and len(parts) > 1:
         raise UsageError(
             f"{folder_of_classes} is split in {', '.join(sorted(parts))}: name one, with its class folders."
         )

@@ -89,26 +89,13 @@ def checksum(content: bytes) -> bytes:
 def _fields(message: bytes) -> Iterator[tuple[int, Any]]:
     """The fields of a protocol buffer as (number, whole number or bytes)."""
     place = 0
-
-    def varint() -> int:
-        nonlocal place
-        value = shift = 0
-        while True:
-            byte = message[place]
-            place += 1
-            value |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                return value
-            if shift > 63:
-                raise ValueError("a number that does not end")
-
     while place < len(message):
-        key = varint()
+        key, place = _varint(message, place)
         if key & 7 == 0:
-            yield key >> 3, varint()
+            value, place = _varint(message, place)
+            yield key >> 3, value
         elif key & 7 == 2:
-            length = varint()
+            length, place = _varint(message, place)
             place += length
             if place > len(message):
                 raise ValueError("a field that is cut")
@@ -127,20 +114,22 @@ def example(message: bytes) -> dict[str, Any]:
                 for kind, values in _fields(pair[2]):
                     first = next((value for _, value in _fields(values)), b"")
                     packed = kind == 3 and isinstance(first, bytes)  # whole numbers lie in one packed field
-                    found[pair[1].decode()] = next(_varints(first), 0) if packed else first
+                    found[pair[1].decode()] = (_varint(first, 0)[0] if first else 0) if packed else first
     except (AttributeError, IndexError, KeyError, TypeError) as error:
         raise ValueError(f"no example: {error}") from error
     return found
 
 
-def _varints(packed: bytes) -> Iterator[int]:
+def _varint(message: bytes, place: int) -> tuple[int, int]:
+    """The whole number of seven bits a byte that begins at a place, and the place behind it."""
     value = shift = 0
-    for byte in packed:
+    while shift <= 63:
+        byte = message[place]
         value |= (byte & 0x7F) << shift
-        shift += 7
+        place, shift = place + 1, shift + 7
         if byte < 0x80:
-            yield value
-            value = shift = 0
+            return value, place
+    raise ValueError("a number that does not end")
 
 
 def shards(folder: Path, part: str) -> list[Path]:

@@ -301,5 +301,5 @@ def override_hash(overrides: Mapping[str, Any], protocol: str = "source") -> str
     """A short name for overrides and a protocol that is not the recipe's own; empty for neither."""
     if not overrides and protocol == "source":
         return ""
-    text = json.dumps([protocol, dict(sorted(overrides.items()))], sort_keys=True)
+    text = json.dumps([protocol, dict(overrides)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -238,8 +238,7 @@ def make(budget: str, only: Sequence[str] = (), fresh: bool = False, folder: Pat
 
 def _longest_first(names: Sequence[str]) -> list[str]:
     """So that none is left to run alone at the end; by what each took when it was measured."""
-    measured = runs.home() / "reports" / "bench" / "spent.json"
-    spent = json.loads(measured.read_text(encoding="utf-8"))["reports"] if measured.exists() else {}
+    spent = files.read_object(runs.home() / "reports" / "bench" / "spent.json").get("reports", {})
     return sorted(names, key=lambda name: -spent.get(name, {}).get("all", 0))
 
 

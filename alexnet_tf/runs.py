@@ -156,6 +156,13 @@ class Run:
         return f"python -m alexnet_tf train {' '.join([*words, *options(record['overrides'])])}"
 
     @property
+    def anew(self) -> str:
+        """How to train it again in its own place."""
+        store = self.path.parents[2]
+        usual = store.resolve() == store_for(self.record["budget"]).resolve()
+        return f"{self.command} --fresh" + ("" if usual else f" --runs {shlex.quote(str(store))}")
+
+    @property
     def history(self) -> list[dict[str, float]]:
         """One row an epoch, each epoch exactly once."""
         return self.record["history"]

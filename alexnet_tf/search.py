@@ -23,7 +23,8 @@ import numpy as np
 
 from alexnet_tf import files, models, provenance, recipes, runs, training
 from alexnet_tf.errors import DivergedError, LabError, UsageError
-from alexnet_tf.evaluation import Interval, binomial_interval
+from alexnet_tf.evaluation import binomial_interval
+from alexnet_tf.intervals import Interval
 from alexnet_tf.recipe import Recipe, parse_value
 
 HINT = "as learning_rate=0.001..0.1 or options.dropout=0,0.3,0.5"
@@ -249,10 +250,11 @@ def _study(place: Path, recipe: Recipe, axes: Sequence[Axis], seed: int, folds: 
             continue  # asked a moment ago by another process, which is about to lock it
         try:
             with files.locked(_lock(place, trial.number), "It is being trained"):
-                study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+                stopped = study.tell(trial.number, state=optuna.trial.TrialState.FAIL, skip_if_finished=True)
         except LabError:
             continue  # another process is at it
-        study.enqueue_trial(trial.params)
+        if stopped.state.name == "FAIL":  # and was not finished a moment ago
+            study.enqueue_trial(trial.params)
     return study
 
 
@@ -260,9 +262,7 @@ def _found(study: Any, place: Path) -> Found:
     import optuna
 
     trials = []
-    for trial in study.trials:
-        if trial.state.name == "WAITING":
-            continue
+    for trial in (one for one in study.trials if one.state.name != "WAITING"):
         reached = list(trial.intermediate_values.values())
         trials.append(
             {

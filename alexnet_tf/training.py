@@ -121,8 +121,6 @@ def validated(
         try:
             with devices.spread("one", recipe.batch_size, 0) as share:
                 _, saver = fit(run, recipe, splits, seed, begun, share, [told])
-        except KeyboardInterrupt:
-            raise
         except Exception:
             run.discard_state()
             raise
@@ -164,6 +162,8 @@ def train_all(
         _make_weights(name, seed, budget)
     trained = {}
     for name, seed in dict.fromkeys([*(pair for pair in trunks if pair in missing), *wanted]):
+        if name in (diverged or ()):
+            continue
         tell(name, seed)
         try:
             trained[name, seed] = train(name, budget, seed, fresh=fresh)
@@ -172,6 +172,7 @@ def train_all(
                 raise
             _tell(str(error))
             diverged.append(name)
+            left = [pair for pair in left if pair[0] != name]
     whole = [name for name in names if name not in (diverged or ())]
     return {name: [trained[name, seed] for seed in range(seeds)] for name in whole}
 

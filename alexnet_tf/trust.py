@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, special, stats
 
-from alexnet_tf.evaluation import LEVEL, Interval, gain_interval
+from alexnet_tf.evaluation import gain_interval
+from alexnet_tf.intervals import LEVEL, Interval
 
 Logits = NDArray[np.floating]
 Labels = NDArray[np.integer]
@@ -56,12 +57,13 @@ def calibration_error(
     95 of 100 networks stay that are as sure and are right exactly as often as they say.
     """
     rng, sure, right = np.random.default_rng(0), *_sure_and_right(logits, labels, temperature)
-    place, error = np.minimum((sure * BINS).astype(int), BINS - 1), reliability(logits, labels, temperature).error
+    place = np.minimum((sure * BINS).astype(int), BINS - 1)
 
     def gap(chosen: NDArray[np.integer] | slice, right: NDArray[np.bool_]) -> float:
         gaps = np.bincount(place[chosen], weights=(sure - right)[chosen], minlength=BINS)
         return float(np.abs(gaps).sum() / len(sure))
 
+    error = gap(slice(None), right)
     resampled = [gap(rng.integers(0, len(sure), len(sure)), right) for _ in range(draws)]
     high, low = 2 * error - np.quantile(resampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     by_luck = [gap(slice(None), rng.random(len(sure)) < sure) for _ in range(draws)]

@@ -20,7 +20,7 @@ import sys
 import tarfile
 import tempfile
 import time
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import nbformat
 
@@ -111,7 +111,11 @@ def unpack(content: str) -> None:
         return
     store = runs.store_for("paper")
     with tarfile.open(fileobj=io.BytesIO(base64.b64decode(content)), mode="r:xz") as packed:
-        members = [member for member in packed if not (store / member.name).with_name("record.json").exists()]
+        members = [
+            member
+            for member in packed
+            if not any((store / above / "record.json").exists() for above in PurePosixPath(member.name).parents)
+        ]
         packed.extractall(store, members, filter="data")
 
 
@@ -177,10 +181,11 @@ def packed_runs(claims: str = "") -> bytes:
         for run in runs.listing(store):
             if run.recipe in needed and run.finished and not run.record["overrides"]:
                 record, outputs = _reduced(run) if run.recipe in paired else (run.record, b"")
-                contents = {"record.json": json.dumps(record).encode(), "outputs.npz": outputs}
+                contents = {"outputs.npz": outputs}
                 for measured in "ten_crops", "training":
                     if (file := run.path / "measurements" / f"{measured}.npz").exists():
                         contents[f"measurements/{measured}.npz"] = file.read_bytes()
+                contents["record.json"] = json.dumps(record).encode()  # last: it says that a run is there
                 for name, content in contents.items():
                     if content:
                         member = tarfile.TarInfo(f"{run.path.relative_to(store).as_posix()}/{name}")

@@ -11,7 +11,7 @@ from typing import Any
 from alexnet_tf import evaluation, recipes, runs
 from alexnet_tf.claims import CLAIMS, Claim, reported
 from alexnet_tf.errors import LabError
-from alexnet_tf.evaluation import Interval
+from alexnet_tf.intervals import Interval, seeds_to_decide
 from alexnet_tf.recipe import PROTOCOLS
 from alexnet_tf.runs import Run
 
@@ -58,7 +58,7 @@ def judge_difference(found: Interval, sign: int, margin: float) -> tuple[str, st
         return "contradicted", where
     if low >= -margin and high <= margin:
         return "no effect", f"{where}; all of it within ± {100 * margin:g} points"
-    more = evaluation.seeds_to_decide(found, margin)
+    more = seeds_to_decide(found, margin)
     if more:
         return "inconclusive", f"{where}; about {more} seeds would decide"
     return "inconclusive", f"{where}; needs more {'seeds' if found.n < 2 else 'test images'}"
@@ -131,8 +131,7 @@ def _needed(claim: Claim) -> str:
     if claim.recipe is None:
         return f"needs {claim.needs}"
     both = [recipes.get(name) for name in (claim.recipe, claim.versus) if name]
-    before = {(recipe.pretrained or "").partition("/")[0] for recipe in both} & recipes.RECIPES.keys()
-    needed = [*both, *map(recipes.get, before)]
+    needed = [*both, *map(recipes.get, {recipe.trunk for recipe in both if recipe.trunk})]
     hours = sum(recipe.budgets[claim.budget].minutes for recipe in needed) * claim.seeds / 60
     told = f"{claim.seeds} seed(s) at {claim.budget}: about {hours:.1f} hours on two cores"
     return f"needs {claim.needs}{both[0].dataset}, {told}"
@@ -160,6 +159,7 @@ def judge(claim: Claim, found: Sequence[Run]) -> Verdict:
     if interval.n < claim.seeds:
         why += f"; {interval.n} of {claim.seeds} seeds"
     if interval.n == 1 < claim.seeds and claim.rule != "level":
+        verdict = "inconclusive"  # else more trainings would only ever take a verdict back
         why += ", so of single trainings and not yet of recipes"
     if lacking:  # at the budget that would have settled it
         why += f"; {lacking}"

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from alexnet_tf import datasets, runs, training
+from alexnet_tf import datasets, plots, runs, training
 from alexnet_tf.__main__ import main, parser
 from alexnet_tf.commands.told import told
 from alexnet_tf.errors import LabError
@@ -168,7 +168,9 @@ def folder_and_pattern(tmp_path, store, answer, capsys):
         assert json.loads(capsys.readouterr().out)[0]["top"] == answer["top"]
     piped = run("-m", "alexnet_tf", "predict", "-", "--json", *store, input=f"{tmp_path / 'grey.png'}\n\n")
     assert json.loads(piped.stdout) == [answer], piped.stderr
+    figures = plots.plt.get_fignums()
     assert main(["predict", str(tmp_path / "grey.png"), "--explain", str(tmp_path / "why"), *store]) == 0
+    assert plots.plt.get_fignums() == figures
     assert (
         main(["predict", str(tmp_path / "grey.png"), "--explain", str(tmp_path / "why"), "--layer", "cnv1", *store])
         == 2

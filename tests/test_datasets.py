@@ -219,8 +219,19 @@ def test_every_class_of_a_folder_is_tested_and_learned(tmp_path):
     assert [np.bincount(part.labels, minlength=2).min() for part in (splits.train, splits.test)] == [1, 1]
     (tmp_path / "rare" / "0.png").unlink()
     datasets._whole.cache_clear()
-    with pytest.raises(LabError, match="one image alone shows rare"):
+    with pytest.raises(LabError, match="no two images show rare"):
         datasets.load(str(tmp_path))
+
+
+def test_copies_alone_teach_no_class(tmp_path):
+    make_folder(tmp_path / "flat" / "a", classes=(".",))
+    shutil.copytree(tmp_path / "flat" / "a", tmp_path / "flat" / "b")
+    with pytest.raises(LabError, match="no two images show b"):
+        datasets.load(str(tmp_path / "flat"))
+    make_folder(tmp_path / "split" / "train")
+    shutil.copytree(tmp_path / "split" / "train", tmp_path / "split" / "val")
+    with pytest.raises(LabError, match="no image of cat, dog is left"):
+        datasets.load(str(tmp_path / "split"))
 
 
 def test_skipping_is_for_folders(tmp_path):
@@ -328,9 +339,10 @@ def test_copies_are_not_both_learned_and_tested(tmp_path, capsys):
     for part in "train", "test":
         shutil.copytree(tmp_path / "a", apart / part / "a")
         shutil.copytree(tmp_path / "b", apart / part / "b")
-    Image.fromarray(np.zeros((8, 8, 3), "uint8")).save(apart / "train" / "b" / "new.png")
+    for grey, kind in enumerate("ab"):
+        Image.fromarray(np.full((8, 8, 3), grey, "uint8")).save(apart / "train" / kind / "new.png")
     splits = datasets.load(str(apart))
-    assert splits.train.ids.tolist() == ["b/new.png"]
+    assert splits.train.ids.tolist() == ["a/new.png", "b/new.png"]
     assert len(splits.test) == 48
 
 

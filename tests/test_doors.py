@@ -240,6 +240,17 @@ def test_a_download_is_checked_and_falls_back(tmp_path, server):
     assert not list(other.iterdir())
 
 
+def test_an_interrupted_download_leaves_nothing(tmp_path, monkeypatch):
+    def interrupted(source, target):
+        target.write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(doors, "_fetch", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        doors.download("cifar10", wanted(b"", "http://127.0.0.1/x"), tmp_path)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
 def test_flower_photos_are_unpacked_and_split(tmp_path, server, monkeypatch):
     photos = tmp_path / "flower_photos"
     for number, name in enumerate(("daisy", "roses")):

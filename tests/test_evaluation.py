@@ -12,6 +12,7 @@ from scipy import stats
 
 from alexnet_tf import evaluation, luck
 from alexnet_tf.errors import LabError
+from alexnet_tf.intervals import Interval, seeds_to_decide
 from alexnet_tf.luck import Luck
 
 LABELS = np.array([0, 0, 1, 1, 2, 2])
@@ -205,6 +206,8 @@ def test_all_against_one_pool_their_spread_and_tell_what_one_pair_alone_can_not(
         [evaluation.difference_p(each, base[:1]) for each in single]
     )
     assert evaluation.against_one([], base) == []
+    assert evaluation.against_one([better], base, among=60)[0] > evaluation.against_one([better], base)[0]
+    assert evaluation.against_one(single, base[:1], among=60)[0] > evaluation.against_one(single, base[:1])[0]
 
 
 def test_dunnett_is_scipys():
@@ -214,6 +217,7 @@ def test_dunnett_is_scipys():
     distances = [(group.mean() - groups[0].mean()) / (apart * np.sqrt(2 / 3)) for group in groups[1:]]
     found = stats.dunnett(*groups[1:], control=groups[0], random_state=np.random.default_rng(0))
     assert luck.dunnett(distances, 8) == pytest.approx(found.pvalue, abs=0.002)
+    assert luck.dunnett(distances[:1], 8, among=3) == luck.dunnett(distances, 8)[:1]
 
 
 def test_luck_needs_two_recipes_and_two_seeds(make_run):
@@ -225,16 +229,16 @@ def test_luck_needs_two_recipes_and_two_seeds(make_run):
 
 def test_how_many_seeds_would_decide():
     """A spread of 0.0161 between seeds, by Student's t: the half-width must fall below the goal."""
-    wide = evaluation.Interval(0.01, -0.03, 0.05, 3)  # goal: leave zero, 0.01
-    near = evaluation.Interval(0.005, -0.035, 0.045, 3)  # goal: leave zero or fit into the margin, 0.005
-    assert evaluation.seeds_to_decide(wide, 0.01) == 13
-    assert evaluation.seeds_to_decide(near, 0.01) == 43
-    none = evaluation.Interval(0.0, -0.04, 0.04, 3)  # goal: fit into the margin, 0.01
-    assert evaluation.seeds_to_decide(none, 0.01) == 13
-    assert evaluation.seeds_to_decide(evaluation.Interval(0.01, 0, 0.02, 1), 0.01) is None
-    by_images = evaluation.Interval(0.01, -0.03, 0.05, 3, tested=0.009)  # which no seed takes away
-    assert evaluation.seeds_to_decide(by_images, 0.01) > 43
-    assert evaluation.seeds_to_decide(dataclasses.replace(by_images, tested=0.011), 0.01) is None
+    wide = Interval(0.01, -0.03, 0.05, 3)  # goal: leave zero, 0.01
+    near = Interval(0.005, -0.035, 0.045, 3)  # goal: leave zero or fit into the margin, 0.005
+    assert seeds_to_decide(wide, 0.01) == 13
+    assert seeds_to_decide(near, 0.01) == 43
+    none = Interval(0.0, -0.04, 0.04, 3)  # goal: fit into the margin, 0.01
+    assert seeds_to_decide(none, 0.01) == 13
+    assert seeds_to_decide(Interval(0.01, 0, 0.02, 1), 0.01) is None
+    by_images = Interval(0.01, -0.03, 0.05, 3, tested=0.009)  # which no seed takes away
+    assert seeds_to_decide(by_images, 0.01) > 43
+    assert seeds_to_decide(dataclasses.replace(by_images, tested=0.011), 0.01) is None
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=60))
@@ -357,3 +361,6 @@ def test_overfitting_over_two_seeds_knows_how_far_they_lie_apart(make_run):
             group.append(run)
     found = evaluation.overfitting(ours, theirs)
     assert found.high - found.mean > 12.7 * 0.02  # Student's t with one degree of freedom, of 0.15 and 0.11
+    ours[1].outputs["test_ids"] += 1
+    with pytest.raises(LabError, match="tested on different images"):
+        evaluation.overfitting(ours, theirs)

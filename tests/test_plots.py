@@ -8,7 +8,7 @@ import pytest
 from matplotlib.text import Text
 
 from alexnet_tf import models, plots, trust
-from alexnet_tf.evaluation import Interval
+from alexnet_tf.intervals import Interval
 from alexnet_tf.verdicts import Verdict
 
 HISTORY = [

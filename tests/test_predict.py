@@ -130,10 +130,11 @@ def test_where_no_explanation_can_be_written_nothing_is_asked(tmp_path, capsys, 
     assert "where a folder is needed" in capsys.readouterr().err
 
 
-def test_a_split_folder_is_measured_part_by_part(tmp_path):
-    for part in "train", "test":
+@pytest.mark.parametrize("tested", ["test", "valid"])
+def test_a_split_folder_is_measured_part_by_part(tmp_path, tested):
+    for part in "train", tested:
         (tmp_path / part / "cats").mkdir(parents=True)
-    with pytest.raises(UsageError, match="is split in test, train: name one"):
+    with pytest.raises(UsageError, match=f"is split in {', '.join(sorted(['train', tested]))}: name one"):
         predict.measured_on(str(tmp_path))
 
 
@@ -142,3 +143,4 @@ def test_what_lies_out_of_sight_is_not_asked_about(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         Image.new("RGB", (5, 5)).save(tmp_path / name)
     assert predict.listed([str(tmp_path)]) == [str(tmp_path / "a.png")]
+    assert predict.listed([str(tmp_path / "*")]) == [str(tmp_path / "a.png")]  # and no folder is an image

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import importlib.util
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -52,8 +53,8 @@ def test_a_run_whose_weights_are_gone_has_those_of_the_network_that_it_became(ch
     assert predict.weights_here(finished) == finished.weights
     record = json.loads((target / "record.json").read_text())
     (target / "record.json").write_text(json.dumps({**record, "seed": 7}))
-    with pytest.raises(LabError, match="are not here"):
-        predict.weights_of(bare)
+    with pytest.raises(LabError, match=f"are not here: '{re.escape(finished.command)} --fresh --runs "):
+        predict.weights_of(bare)  # where it lies, and in no place of another
 
 
 def test_weights_take_half_the_room_and_keras_brings_them_back(checkout, finished):

@@ -91,6 +91,8 @@ def test_the_longest_of_the_quick_reports_begin_first(lab, tmp_path):
     done = reports.make("quick")
     assert [report.name for report in done] == ["01_x", "02_y", "03_z"]
     assert done[0].began > max(report.began for report in done[1:])
+    (tmp_path / "reports" / "bench" / "spent.json").write_text("{")
+    assert reports._longest_first(["01_x", "02_y"]) == ["01_x", "02_y"]
 
 
 def test_the_summary_counts_the_time_that_passed(tmp_path):

@@ -168,7 +168,10 @@ def test_all_are_trained_once_and_what_remains_is_told(tmp_path, monkeypatch, ca
 
 
 def test_what_diverges_ends_all_or_is_left_out_and_named(monkeypatch, tmp_path, capsys):
+    begun = []
+
     def pretend(name, budget, seed, fresh):
+        begun.append((name, seed))
         if (name, seed) == ("paper-relu", 1):
             raise DivergedError("no number")
         return runs.locate(name, budget, seed, store=tmp_path)
@@ -178,10 +181,14 @@ def test_what_diverges_ends_all_or_is_left_out_and_named(monkeypatch, tmp_path, 
     with pytest.raises(DivergedError):
         training.train_all(names, seeds=2)
     diverged = []
-    found = training.train_all(names, seeds=2, diverged=diverged)
+    begun.clear()
+    found = training.train_all(names, seeds=3, diverged=diverged)
+    assert begun == [("paper-relu", 0), ("paper-tanh", 0), ("paper-relu", 1), ("paper-tanh", 1), ("paper-tanh", 2)]
     assert (list(found), diverged) == (["paper-tanh"], ["paper-relu"])
-    assert [run.path.name for run in found["paper-tanh"]] == ["seed-0", "seed-1"]
-    assert "no number" in capsys.readouterr().err
+    assert [run.path.name for run in found["paper-tanh"]] == ["seed-0", "seed-1", "seed-2"]
+    told = capsys.readouterr().err
+    assert "no number" in told
+    assert "1 of 6 runs to train" in told  # those that are not begun any more don't count
 
 
 @pytest.fixture

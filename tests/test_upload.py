@@ -166,7 +166,10 @@ def test_carried_runs_give_the_verdicts_of_whole_ones(monkeypatch, tmp_path):
     upload.unpack(carried)
     assert verdicts.scorecard(runs.store_for("paper")) == whole
     (tmp_path / "reports" / "runs" / "zeng-aug" / "paper" / "seed-0" / "record.json").write_text("a reader's own")
+    measured = next(tmp_path.rglob("measurements/*.npz"))
+    measured.unlink()  # a reader's own training has not been measured
     upload.unpack(carried)
+    assert not measured.exists()
     assert next((tmp_path / "reports").rglob("zeng-aug/*/*/record.json")).read_text() == "a reader's own"
     shutil.rmtree(tmp_path / "reports")
     (tmp_path / "pyproject.toml").touch()  # a checkout has its own

@@ -89,7 +89,7 @@ def _held(name: str) -> int:
     """The most that a committed run of a recipe as its source has it held; 0 where none tells."""
     from alexnet_tf import runs
 
-    ours = [run for run in runs.listing(runs.store_for("paper")) if run.finished and run.recipe == name]
+    ours = [run for run in runs.listing(runs.store_for("paper")) if run.recipe == name and run.finished]
     whole = [run for run in ours if (run.record["budget"], run.record["overrides"]) == ("paper", {})]
     peaks = [run.record["provenance"].get("peak_mib") or 0 for run in whole if not run.outdated()]
     return max(peaks, default=0)

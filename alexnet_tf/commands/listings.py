@@ -11,6 +11,7 @@ from typing import Any
 from alexnet_tf import costs
 from alexnet_tf.commands.told import show
 from alexnet_tf.errors import LARGE, choose
+from alexnet_tf.files import bytes_in
 from alexnet_tf.recipe import BUDGETS
 from alexnet_tf.recipes import RECIPES
 
@@ -82,10 +83,7 @@ def do_data(args: argparse.Namespace) -> None:
 
 
 def _megabytes(place: str | None) -> int | None:
-    if place is None or not Path(place).exists():
-        return None
-    files = [Path(place)] if Path(place).is_file() else Path(place).rglob("*")
-    return round(sum(file.stat().st_size for file in files if file.is_file()) / 1e6)
+    return round(bytes_in(Path(place)) / 1e6) if place and Path(place).exists() else None
 
 
 def do_runs(args: argparse.Namespace) -> None:

@@ -111,7 +111,7 @@ def do_predict(args: argparse.Namespace) -> None:
 
 def _explain(rows: list[dict[str, Any]], args: argparse.Namespace) -> None:
     """Write beside each answer what it rests on."""
-    from alexnet_tf import panel
+    from alexnet_tf import panel, plots
     from alexnet_tf.predict import find_model, load, named
     from alexnet_tf.splits import read_image
 
@@ -120,7 +120,9 @@ def _explain(rows: list[dict[str, Any]], args: argparse.Namespace) -> None:
     names = named(names, model.output_shape[-1], path)
     for number, row in enumerate(rows):
         target = args.explain / f"{number:03}-{Path(row['path']).stem}.png"
-        panel.still(model, read_image(row["path"]), names, args.layer).savefig(target, dpi=120)
+        figure = panel.still(model, read_image(row["path"]), names, args.layer)
+        figure.savefig(target, dpi=120)
+        plots.plt.close(figure)
         print(f"{row['path']}: explained in {target}", file=sys.stderr)
 
 

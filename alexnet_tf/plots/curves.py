@@ -12,7 +12,7 @@ from matplotlib.ticker import PercentFormatter
 from alexnet_tf.plots.style import BLUE, GREEN, GREY, ORANGE, SERIES, figure, name_ends, styled, whole_epochs
 
 if TYPE_CHECKING:
-    from alexnet_tf.evaluation import Interval
+    from alexnet_tf.intervals import Interval
 
 
 @styled

@@ -9,7 +9,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from alexnet_tf.ablation import times
 from alexnet_tf.plots.style import BLUE, GREY, RED, figure, in_points, styled
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ def _reach(found: Sequence[Effect], others: Iterable[float] = ()) -> float:
     shown = [effect for effect in found if effect.learned] or found
     ends = [abs(end) for effect in shown for end in (effect.gain.low, effect.gain.high)]
     usual = float(np.quantile(ends, MOST))
-    return 1.15 * max(usual if max(ends) > 2 * usual else max(ends), *map(abs, others), 0.01)
+    return 1.15 * max(*(end for end in ends if end <= 2 * usual), *map(abs, others), 0.01)
 
 
 def _rows(ax: Axes, found: Sequence[Effect], names: Sequence[str], reach: float) -> None:
@@ -80,14 +79,15 @@ def worth(found: Sequence[Effect], title: str, published: Mapping[str, float] | 
     _rows(ax, found, [f"{effect.knob}: {effect.variant}" for effect in found], reach)
     for place, effect in zip(range(len(found))[::-1], found, strict=True):
         if effect.variant in known:
-            ax.plot(known[effect.variant], place, marker="|", color=RED, markersize=9, markeredgewidth=2)
+            told = None if ax.get_legend_handles_labels()[1] else "published, of other data"
+            ax.plot(known[effect.variant], place, "|", color=RED, markersize=9, markeredgewidth=2, label=told)
     ax.tick_params(axis="y", labelsize=8)
     ax.set(xlabel="points of test accuracy against the base, with their 95 % interval", title=title)
-    columns = {"parameters": "{0.parameters:,}", "MFLOP": "{1:.0f}", "time": "{2}"}
+    columns = {"parameters": "{0.parameters:,}", "MFLOP": "{1:.0f}", "time": "{0.took}"}
     for number, (name, form) in enumerate(columns.items()):
         x = 1.13 + 0.15 * number
         ax.text(x, 1.0, name, transform=ax.transAxes, ha="right", va="bottom", fontsize=8, color=GREY)
         for place, effect in zip(range(len(found))[::-1], found, strict=True):
-            told = form.format(effect, effect.flop / 1e6, times(effect.time))
+            told = form.format(effect, effect.flop / 1e6)
             ax.text(x, place, told, transform=ax.get_yaxis_transform(), ha="right", va="center", fontsize=8)
     return fig

@@ -66,7 +66,7 @@ def whole_epochs(ax: Axes, last: float, first: int = 1) -> None:
     ax.set_xlim(first - 0.04 * last, last * 1.22)
 
 
-def in_points(difference: float, _: int | None = None) -> str:
+def in_points(difference: float, _: float | None = None) -> str:
     """A difference of accuracies as an axis of differences tells it.
 
     >>> in_points(0.02), in_points(-0.005), in_points(0)

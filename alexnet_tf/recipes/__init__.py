@@ -30,7 +30,6 @@ def table(name: str, budget: str) -> str:
     for field_name in sorted(now):
         mark = recipe.mark(field_name)
         if now[field_name] != before.get(field_name):
-            was = before.get(field_name, "the architecture's own")
-            mark = f"changed by {budget}; {mark}: {was}" if field_name in before else f"changed by {budget}"
+            mark = f"changed by {budget}" + (f"; {mark}: {before[field_name]}" if field_name in before else "")
         lines.append(f"{field_name:<22}{now[field_name]!s:<18}{mark}")
     return "\n".join(lines)

@@ -210,9 +210,9 @@ INTERACTIONS: tuple[tuple[str, str], ...] = (
     ("lrn-scaled", "rate-fifth"),
     ("lrn-scaled", "sgd-tuned"),
     ("lrn-scaled", "rate-fivefold"),
-    ("batch-after", "rate-fifth"),
-    ("batch-after", "sgd-tuned"),
-    ("batch-after", "rate-fivefold"),
+    ("batch-before", "rate-fifth"),
+    ("batch-before", "sgd-tuned"),
+    ("batch-before", "rate-fivefold"),
     ("batch-after", "dropout-0"),
     ("dropout-0", "sgd-tuned"),
     ("tanh", "sgd-tuned"),
@@ -235,10 +235,10 @@ def both(one: str, other: str) -> str:
 
 def along(knob: str, variant: str | None = None) -> list[str]:
     """The recipes by which the base, or a variant of it, grows along a knob of GROWTH, from small to large."""
-    prefix = f"grid-{variant}" if variant else "grid-base"
+    middle = f"grid-{variant or 'base'}"
     names = [f"grid-{variant}-{name}" if variant else f"grid-{name}" for name, _, _ in GROWTH[knob]]
     smaller = len(names) if knob == "training images" else 1  # the base has all images, and epochs between
-    return [*names[:smaller], prefix, *names[smaller:]]
+    return [*names[:smaller], middle, *names[smaller:]]
 
 
 def _work(recipe: Recipe) -> float:
