@@ -299,7 +299,9 @@ def test_the_figures_show_every_variant(trained):
     assert [ax.get_title(loc="left") for ax in panels] == ["activation", "penalty"]
     assert panels[0].get_xlim() == panels[1].get_xlim()
     figure = plots.worth(found, "x", {"gelu": 0.01})
-    assert [line.get_xdata()[0] for line in figure.axes[0].lines if line.get_marker() == "|"] == [0.01]
+    marks = [line.get_xdata() for line in figure.axes[0].lines if line.get_marker() == "|"]
+    assert [list(mark) for mark in marks] == [[0.01], []]  # and that of the legend
+    assert plots.worth(found, "x", {}).axes[0].get_legend() is None
     texts = [text.get_text() for text in figure.axes[0].texts]
     assert texts.count(f"{found[0].parameters:,}") == 3
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == [

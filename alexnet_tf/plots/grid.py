@@ -79,8 +79,10 @@ def worth(found: Sequence[Effect], title: str, published: Mapping[str, float] | 
     _rows(ax, found, [f"{effect.knob}: {effect.variant}" for effect in found], reach)
     for place, effect in zip(range(len(found))[::-1], found, strict=True):
         if effect.variant in known:
-            told = None if ax.get_legend_handles_labels()[1] else "published, of other data"
-            ax.plot(known[effect.variant], place, "|", color=RED, markersize=9, markeredgewidth=2, label=told)
+            ax.plot(known[effect.variant], place, "|", color=RED, markersize=9, markeredgewidth=2)
+    if known.keys() & {effect.variant for effect in found}:
+        ax.plot([], [], "|", color=RED, markersize=9, markeredgewidth=2, label="published, of other data")
+        ax.legend(loc="lower right", fontsize=8)
     ax.tick_params(axis="y", labelsize=8)
     ax.set(xlabel="points of test accuracy against the base, with their 95 % interval", title=title)
     columns = {"parameters": "{0.parameters:,}", "MFLOP": "{1:.0f}", "time": "{0.took}"}
