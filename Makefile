@@ -10,7 +10,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 OLDEST ?= $(shell for p in python3.11 python3.12; do "$$p" -c '' 2>/dev/null && { echo "$$p"; exit; }; done)
 PY := .venv/bin/python
 # Tests run in as many processes as there are cores, up to four (a process holds 2 GB).
-SHARED := -n auto --maxprocesses 4 --durations 10
+SHARED := -n auto --maxprocesses 4 --durations 10 -rs
 
 # What of .cache can't be made again in minutes.
 TOOK_HOURS := weights spares search

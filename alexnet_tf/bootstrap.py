@@ -141,7 +141,7 @@ def main():
         sys.stderr.write("setup: %s\n" % error)
         return 1
     except (OSError, KeyboardInterrupt) as error:
-        sys.stderr.write("setup: stopped: %s\n" % (error or "interrupted"))
+        sys.stderr.write("setup: stopped: %s\n" % (str(error) or "interrupted"))
         return 130 if isinstance(error, KeyboardInterrupt) else 1
     return 0
 

@@ -7,6 +7,8 @@ argument. The arithmetic is meant to show which of them binds, not to promise a 
 
 from __future__ import annotations
 
+import functools
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -68,9 +70,15 @@ def count(recipe: Recipe, classes: int) -> Network:
     A transposed convolution's is used once for each place of its input. On the way back each is used twice, for
     the gradient of its input and for its own; nobody asks for the gradient of the image, so once in the first layer.
     """
+    options = json.dumps(dict(recipe.options), sort_keys=True)
+    return _counted(recipe.model, recipe.image_size, classes, recipe.precision, options)
+
+
+@functools.cache
+def _counted(name: str, size: int, classes: int, precision: str, options: str) -> Network:
     from alexnet_tf import models
 
-    model = models.build(recipe.model, recipe.image_size, classes, recipe.precision, 0, **recipe.options)
+    model = models.build(name, size, classes, precision, 0, **json.loads(options))
     counted = [products(layer) for layer in model.layers]
     first = next(filter(None, counted), 0)
     activations = sum(int(np.prod(layer.output.shape[1:])) for layer in model.layers)

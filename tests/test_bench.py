@@ -61,13 +61,18 @@ def test_a_worker_trains_an_epoch_for_each_line(monkeypatch, capsys):
     [
         (("fixed", "int305-cn", "{}"), "There is no recipe 'int305-cn': did you mean 'int305-cnn'"),
         (("fixd", "int305-cnn", "{}"), "There is no kind of measurement 'fixd': did you mean 'fixed'"),
-        (("fixed", "int305-cnn", "{"), "JSONDecodeError"),
     ],
-    ids=["recipe", "kind", "options"],
+    ids=["recipe", "kind"],
 )
-def test_a_worker_that_dies_says_why(words, told):
+def test_a_worker_knows_what_it_can_not_measure(words, told, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["servers", *words])
     with pytest.raises(LabError, match=told):
-        bench.once(bench.Worker("servers", *words))
+        servers.main()
+
+
+def test_a_worker_that_dies_says_why():
+    with pytest.raises(LabError, match="JSONDecodeError"):
+        bench.once(bench.Worker("servers", "fixed", "int305-cnn", "{"))
 
 
 def test_a_worker_that_is_killed_is_told():

@@ -57,12 +57,14 @@ def test_the_environment_is_made_again_when_the_lock_changes(tmp_path):
     assert bootstrap.fingerprint(str(tmp_path)) != before
 
 
-def test_an_environment_is_made_anew_where_the_lock_changed_and_not_ready_before_its_end(tmp_path, monkeypatch):
+@pytest.mark.parametrize("last", [1, 2, 3])
+def test_an_environment_is_made_anew_where_the_lock_changed_and_not_ready_before_its_end(tmp_path, monkeypatch, last):
     asked = []
 
     def interrupted(command, log):
         asked.append(command)
-        raise KeyboardInterrupt
+        if len(asked) == last:
+            raise KeyboardInterrupt
 
     monkeypatch.setattr(bootstrap, "run", interrupted)
     monkeypatch.setattr(bootstrap, "check_disk", lambda _: None)
@@ -77,5 +79,26 @@ def test_an_environment_is_made_anew_where_the_lock_changed_and_not_ready_before
     (tmp_path / "requirements.lock").write_text("b")
     with pytest.raises(KeyboardInterrupt):
         bootstrap.install(str(tmp_path))
+    assert len(asked) == last
     assert not (tmp_path / ".venv").exists()
     assert Path(asked[0][0]).exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [
+        (bootstrap.SetupError("no room"), 1, "setup: no room"),
+        (PermissionError("may not write"), 1, "setup: stopped: may not write"),
+        (KeyboardInterrupt(), 130, "setup: stopped: interrupted"),
+    ],
+)
+def test_what_goes_wrong_ends_with_one_line_and_a_status(monkeypatch, capsys, error, status, said):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(sys, "argv", ["bootstrap.py"])
+    monkeypatch.setattr(bootstrap, "install", fail)
+    assert bootstrap.main() == status
+    assert capsys.readouterr().err == f"{said}\n"
+    monkeypatch.setattr(bootstrap, "install", lambda *_: None)
+    assert bootstrap.main() == 0

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from alexnet_tf import datasets, plots, runs, training
+from alexnet_tf import datasets, doors, plots, reports, runs, training
 from alexnet_tf.__main__ import main, parser
 from alexnet_tf.commands.told import told
 from alexnet_tf.errors import LabError
@@ -275,8 +275,9 @@ def test_large_families_are_folded_until_they_are_asked_for(capsys):
 def test_compare_takes_the_second_from_the_first(make_run, tmp_path, capsys):
     make_run("lab-bce", np.arange(100) < 80), make_run("lab-base", np.arange(100) < 70)
     assert main(["compare", "lab-bce", "lab-base", "--runs", str(tmp_path)]) == 0
-    assert "+10.00 points" in capsys.readouterr().out
-    assert not capsys.readouterr().err
+    said = capsys.readouterr()
+    assert "+10.00 points" in said.out
+    assert not said.err
     make_run("lab-3conv", np.arange(100) < 70, seed=1)
     assert main(["compare", "lab-bce", "lab-3conv/paper/1", "--runs", str(tmp_path)]) != 0
     make_run("lab-4conv", np.arange(100) < 70, budget="laptop")
@@ -293,5 +294,30 @@ def test_train_hands_on_what_it_was_told(tmp_path, monkeypatch):
         raise LabError("enough")
 
     monkeypatch.setattr(training, "train", train)
-    assert main(["train", "lab-base", "--protocol", "honest", "--seed", "3", "--runs", str(tmp_path)]) == 1
-    assert asked[0][2:6] == (3, {}, "honest", str(tmp_path))
+    words = ["train", "lab-base", "--protocol", "honest", "--seed", "3", "--runs", str(tmp_path)]
+    assert main([*words, "--fresh", "--skip-damaged", "--devices", "all"]) == 1
+    assert main(words) == 1
+    assert asked[0][2:] == (3, {}, "honest", str(tmp_path), True, True, "all")
+    assert asked[1][2:] == (3, {}, "honest", str(tmp_path), False, False, "one")
+
+
+@pytest.mark.parametrize(("error", "status"), [("", 0), ("boom", 1)])
+def test_reports_hands_on_what_it_was_told_and_fails_where_one_fails(error, status, monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr(reports, "make", lambda *words: asked.append(words) or [reports.Report("01_x", "x", 1, error)])
+    assert main(["reports", "--budget", "laptop", "--only", "01_flowers,02_cifar10", "--fresh"]) == status
+    assert asked == [("laptop", ["01_flowers", "02_cifar10"], True)]
+
+
+def test_a_plan_assumes_what_it_was_told(capsys):
+    assert main(["plan", "imagenet-2012", "--cores", "3", "--disk", "0.5"]) == 0
+    told = capsys.readouterr().out
+    assert "| 3 | as the command line says |" in told
+    assert "| 0.5 | as the command line says |" in told
+
+
+def test_data_gets_what_it_was_told(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("ALEXNET_DATA_DIR", str(tmp_path))
+    monkeypatch.setattr(doors, "get", lambda name, place: place / name)
+    assert main(["data", "--get", "flowers"]) == 0
+    assert str(tmp_path / "flowers") in capsys.readouterr().err + capsys.readouterr().out

@@ -320,6 +320,17 @@ def make_fashion(base, packed=True):
     return base
 
 
+def test_all_files_of_a_dataset_are_got(tmp_path, server, monkeypatch):
+    made = make_fashion(tmp_path / "www" / "fashion")
+    items = tuple(
+        wanted(file.read_bytes(), f"{server}/fashion/{file.name}", target=f"fashion-mnist/{file.name}")
+        for file in sorted(made.iterdir())
+    )
+    monkeypatch.setattr(doors, "DOWNLOADS", {"fashion_mnist": items})
+    assert doors.get("fashion_mnist", tmp_path / "data") == tmp_path / "data" / "fashion-mnist"
+    assert len(datasets.load("fashion_mnist").train) == 30
+
+
 @pytest.mark.parametrize("place", ["data/fashion-mnist", "data", "kaggle/fashionmnist", "keras/datasets/fashion-mnist"])
 @pytest.mark.parametrize("packed", [True, False])
 def test_fashion_mnist_is_found_where_machines_keep_it(tmp_path, place, packed):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alexnet_tf import datasets, files, reports, runs
+from alexnet_tf import datasets, files, predict, reports, runs
 from alexnet_tf.__main__ import main
 from alexnet_tf.errors import LabError, UsageError
 from alexnet_tf.splits import Split, Splits
@@ -33,7 +33,6 @@ def test_a_model_file_with_code_in_it_is_not_run(tmp_path, capsys, monkeypatch):
 
 def test_a_model_file_that_asks_for_a_function_is_not_run(tmp_path):
     """Keras 3.10 would let a Lambda of its own `get_file` through, which copies whatever it is told to."""
-    from alexnet_tf import predict
     from alexnet_tf.quiet import keras
 
     keras.Sequential([keras.Input((4,)), keras.layers.Lambda(abs)]).save(tmp_path / "plain.keras")
@@ -54,9 +53,28 @@ def test_a_model_file_that_asks_for_a_function_is_not_run(tmp_path):
     assert not (tmp_path / "copied").exists()
 
 
+@pytest.mark.parametrize("kind", sorted(predict.CODE))
+def test_no_part_that_runs_code_is_asked_for(tmp_path, kind):
+    with zipfile.ZipFile(tmp_path / "model.keras", "w") as file:
+        file.writestr("config.json", json.dumps({"config": {"layers": [{"class_name": kind}]}}))
+    with pytest.raises(LabError) as told:
+        predict.load(tmp_path / "model.keras")
+    assert str(told.value.__cause__) == f"it asks for a {kind}"
+
+
+def test_arrays_that_would_run_code_are_refused(tmp_path):
+    class Payload:
+        def __reduce__(self):
+            return (tmp_path / "TARGET").touch, ()
+
+    np.savez(tmp_path / "outputs.npz", test_logits=np.array([Payload()], object))
+    with pytest.raises(LabError):
+        files.read_arrays(tmp_path / "outputs.npz", "the run")
+    assert not (tmp_path / "TARGET").exists()
+
+
 @pytest.mark.parametrize("bomb", ["config.json", "model.weights.h5"])
 def test_a_model_file_that_unpacks_without_end_is_refused(tmp_path, bomb):
-    from alexnet_tf import predict
     from alexnet_tf.quiet import keras
 
     keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]).save(tmp_path / "plain.keras")
@@ -74,7 +92,6 @@ def test_a_model_file_that_unpacks_without_end_is_refused(tmp_path, bomb):
 
 
 def test_a_model_file_with_any_byte_changed_is_read_or_told(tmp_path):
-    from alexnet_tf import predict
     from alexnet_tf.quiet import keras
 
     file = tmp_path / "m.keras"
@@ -99,7 +116,6 @@ def test_a_model_file_with_any_byte_changed_is_read_or_told(tmp_path):
 def test_class_names_beside_a_model_are_as_many_as_its_classes(tmp_path, content):
     from PIL import Image
 
-    from alexnet_tf import predict
     from alexnet_tf.quiet import keras
 
     layers = [keras.Input((None, None, 3)), keras.layers.GlobalAveragePooling2D(), keras.layers.Softmax()]
@@ -163,7 +179,7 @@ def test_a_folder_or_class_named_like_html_is_only_a_name_in_a_fine_tunings_page
 @pytest.mark.parametrize("place", range(0, 400, 37))
 def test_flipped_bits_in_a_record_never_pass_as_a_run(make_run, tmp_path, place):
     run = make_run("cifar10-simple", np.arange(50) < 30)
-    file = run.path / "outputs.npz"
+    file, whole = run.path / "outputs.npz", run.outputs["test_logits"]
     content = bytearray(file.read_bytes())
     content[place % len(content)] ^= 0x40
     file.write_bytes(bytes(content))
@@ -173,7 +189,7 @@ def test_flipped_bits_in_a_record_never_pass_as_a_run(make_run, tmp_path, place)
     except Exception as error:
         assert type(error).__name__ == "LabError", error
     else:  # the flip hit a byte that carries no content
-        np.testing.assert_array_equal(outputs["test_logits"], run.outputs["test_logits"])
+        np.testing.assert_array_equal(outputs["test_logits"], whole)
 
 
 def test_a_file_that_would_unpack_to_far_more_than_it_is_is_not_opened(tmp_path):

@@ -179,8 +179,10 @@ def test_an_image_through_the_layers(trained):
     assert not np.array_equal(found["conv1"], measurements.through(run, splits, image=8)["conv1"])
 
 
-def test_inside_is_whole_and_small(trained):
+def test_inside_is_whole_and_small(trained, monkeypatch):
     run, splits = trained
+    methods = {"Grad-CAM": interpret.gradcam, "SHAP": interpret.gradcam}  # test_interpret has each method itself
+    monkeypatch.setattr(interpret, "METHODS", methods)
     found = measurements.inside(run, splits, tested=3, mapped=40)
     assert found["plane"].shape == (40, 2)
     assert found["near_by_features"].shape == (8, 5)

@@ -5,6 +5,7 @@ import pytest
 
 from alexnet_tf import claims, models
 from alexnet_tf.errors import LabError, UsageError
+from alexnet_tf.layers import LocalResponseNormalization
 from alexnet_tf.models import today
 from alexnet_tf.quiet import keras
 
@@ -45,6 +46,25 @@ def small(name, **options):
     """The architecture at the smallest size that has all of its layers."""
     size, narrow = SMALL.get(name, (32, {}))
     return models.build(name, size, 3, seed=1, **{**narrow, **options})
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "constants"),
+    [
+        ("alexnet-lrn", {}, (5, 1.0, 1e-4, 0.75)),  # source A
+        ("alexnet-2012", {}, (2, 2.0, 1e-4, 0.75)),  # the paper: five maps, and here as in the next the sum undivided
+        ("lab3", {"norm": "lrn"}, (2, 2.0, 1e-4, 0.75)),
+        ("four-layer", {"lrn": True}, (2, 2.0, 1e-4, 0.75)),
+        ("alexnet-32", {"norm": "lrn"}, (2, 2.0, 1e-4, 0.75)),
+        ("alexnet-32", {"norm": "lrn-scaled"}, (2, 2.0, 1.625625, 0.75)),
+        ("alexnet-32", {"norm": "lrn-a"}, (5, 1.0, 1e-4, 0.75)),
+    ],
+)
+def test_each_normalization_has_its_sources_constants(name, options, constants):
+    normalizations = [layer for layer in small(name, **options).layers if isinstance(layer, LocalResponseNormalization)]
+    assert normalizations
+    for layer in normalizations:
+        assert (layer.depth_radius, layer.bias, layer.alpha, layer.beta) == pytest.approx(constants)
 
 
 @pytest.mark.parametrize(

@@ -138,6 +138,23 @@ def test_a_split_folder_is_measured_part_by_part(tmp_path, tested):
         predict.measured_on(str(tmp_path))
 
 
+def test_a_folder_of_some_of_the_classes_is_measured_by_their_names(tmp_path, monkeypatch):
+    for name, colour in ("blue", (0, 0, 255)), ("red", (255, 0, 0)):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (5, 5), colour).save(tmp_path / name / "x.png")
+
+    class Colours:
+        output_shape = (None, 3)
+
+        def __call__(self, images, training):
+            return mean_colour(images, training)
+
+    monkeypatch.setattr(predict, "find_model", lambda *_: (tmp_path / "model.keras", ["red", "green", "blue"]))
+    monkeypatch.setattr(predict, "load", lambda _: Colours())
+    labels, answers, names = predict.measured_on(str(tmp_path))
+    assert [names[label] for label in labels] == [names[answer] for answer in answers] == ["blue", "red"]
+
+
 def test_what_lies_out_of_sight_is_not_asked_about(tmp_path):
     for name in ("a.png", ".thumbs/a.png", "__MACOSX/a.png", "deep/.b.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)

@@ -1,5 +1,6 @@
 """Recipes and claims are whole, marked data that agree with each other."""
 
+import functools
 import itertools
 import json
 
@@ -14,12 +15,17 @@ from alexnet_tf.recipe import BUDGETS, override_hash, parse_value
 from alexnet_tf.recipes import RECIPES
 
 
+@functools.cache  # many recipes share a network
+def parameters_of(model, size, classes, options):
+    return models.build(model, size, classes, **json.loads(options)).count_params()
+
+
 @pytest.mark.parametrize("name", RECIPES)
 def test_the_parameter_count_is_the_networks(name):
     recipe = RECIPES[name]
     classes = {"flowers": 5, "imagenet2012": 1000, "cifar10-turned": 4}.get(recipe.dataset, 10)
-    network = models.build(recipe.model, recipe.image_size, classes, **recipe.options)
-    assert network.count_params() - models.ARCHITECTURES[recipe.model].uncounted == recipe.parameters
+    parameters = parameters_of(recipe.model, recipe.image_size, classes, json.dumps(dict(recipe.options)))
+    assert parameters - models.ARCHITECTURES[recipe.model].uncounted == recipe.parameters
 
 
 @pytest.mark.parametrize("name", RECIPES)

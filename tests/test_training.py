@@ -399,7 +399,9 @@ def test_who_computes_bfloat16_slowly_is_told(precision, told, tmp_path, monkeyp
     monkeypatch.setattr(provenance, "accelerators", list)
     monkeypatch.setattr(provenance, "CPUINFO", tmp_path / "cpuinfo")
     provenance.CPUINFO.write_text(SAYS.format("flags\t\t: avx2"))
-    train_tiny(tmp_path / "runs", epochs=1, precision=precision)
+    monkeypatch.setattr(training, "fit", lambda *_: (_ for _ in ()).throw(LabError("enough")))
+    with pytest.raises(LabError, match="enough"):
+        train_tiny(tmp_path / "runs", epochs=1, precision=precision)
     assert ("--set precision=float32" in capsys.readouterr().err) == told
 
 
@@ -416,6 +418,44 @@ def test_binary_cross_entropy_asks_of_each_class_by_itself():
 def test_the_rate_falls_by_what_a_plateau_is_told():
     (_, plateau) = fitting._schedules(recipes.get("flowers-lrn"))
     assert (plateau.monitor, plateau.factor, plateau.patience) == ("val_loss", 0.1, 5)
+
+
+def test_a_training_sees_what_its_recipe_and_seed_say(tmp_path, monkeypatch):
+    asked = []
+
+    def stream(*words, **_):
+        asked.append(words)
+        raise LabError("enough")
+
+    monkeypatch.setattr(fitting.streams, "training_stream", stream)
+    told = []
+    for seed, name in enumerate(("today-cifar", "cifar10-bn64")):
+        with pytest.raises(LabError, match="enough"):
+            train_tiny(tmp_path, name, seed=seed)
+        recipe = recipes.get(name).at("quick")
+        told.append((TINY["batch_size"], seed, recipe.augment, recipe.drop_remainder))
+    assert [words[3:] for words in asked] == told
+    assert bool(told[0][2]) != bool(told[1][2])
+    assert told[0][3] != told[1][3]
+
+
+def test_folds_are_those_of_the_images(tmp_path, monkeypatch):
+    seen = []
+
+    def fit(run, recipe, splits, *_):
+        seen.append(splits)
+        raise LabError("enough")
+
+    monkeypatch.setattr(training, "fit", fit)
+    with pytest.raises(LabError, match="enough"):
+        train_tiny(tmp_path, fold=[1, 4])
+    with pytest.raises(LabError, match="enough"):
+        training.validated("cifar10-bn64", "quick", 0, TINY, tmp_path, print, held=(1, 3))
+    fold = datasets.load("paintbox", "source", TINY["train_images"], part=[1, 4])
+    held = datasets.load("paintbox", "honest", TINY["train_images"], held=(1, 3))
+    assert (seen[0].test.ids == fold.test.ids).all()
+    assert (seen[1].val.ids == held.val.ids).all()
+    assert len(seen[0].test) != len(datasets.load("paintbox").test)
 
 
 def test_a_setting_is_judged_by_the_epoch_that_it_keeps(tmp_path, monkeypatch):

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
-from alexnet_tf import plots, recipes, runs, verdicts
+from alexnet_tf import pictures, plots, recipes, runs, verdicts
 from alexnet_tf.claims import CLAIMS, Claim
 from alexnet_tf.intervals import Interval
 
@@ -67,6 +68,25 @@ def test_a_claim_follows_its_runs(make_run, tmp_path):
     assert row(LEVEL).verdict == row(GAIN).verdict == "not run"
 
 
+def test_a_claim_is_judged_by_its_own_sign_margin_and_epoch(make_run, tmp_path):
+    best = make_run("lab-base", np.arange(1000) < 700)
+    make_run("lab-bce", np.arange(1000) < 800)
+    best.record["history"].append({**best.record["history"][0], "epoch": 2, "val_accuracy": 0.9})
+    (best.path / "record.json").write_text(json.dumps(best.record))
+
+    def row(claim, **changes):
+        return verdicts.scorecard(tmp_path, [dataclasses.replace(claim, **changes)])[0]
+
+    assert row(GAIN, sign=-1).verdict == "contradicted"
+    assert row(GAIN, recipe="lab-base", versus="lab-bce", sign=-1).verdict == "reproduced"
+    found = Interval(0.02, -0.01, 0.05, 3)
+    assert verdicts.decide(dataclasses.replace(GAIN, margin=0.06), found)[0] == "no effect"
+    assert verdicts.decide(GAIN, found)[0] == "inconclusive"
+    assert row(LEVEL, margin=0.05).verdict == "reproduced"
+    assert row(LEVEL).verdict == "inconclusive"
+    assert (row(LEVEL, best=True).measured, row(LEVEL).measured) == (0.9, 0.7)
+
+
 def test_a_run_of_other_data_costs_its_own_row_alone(make_run, tmp_path):
     for seed in 0, 1:
         run = make_run("lab-base", np.arange(1000) < 700, seed=seed)
@@ -81,6 +101,15 @@ def test_a_run_of_other_data_costs_its_own_row_alone(make_run, tmp_path):
     (smaller,) = verdicts.scorecard(tmp_path, [LEVEL])
     assert (smaller.budget, smaller.measured) == ("laptop", 0.7)
     assert "saw different data" in smaller.why  # why it was not judged by what settles it
+
+
+def test_the_committed_pictures_and_page_are_of_the_committed_runs():
+    rows, reports = verdicts.scorecard(runs.store_for("paper")), runs.home() / "reports"
+    with Image.open(reports / "scorecard.png") as drawn:
+        assert drawn.text["Description"] == pictures.in_words(rows), "run 'make pictures'"
+    page = (reports / "paper" / "08_scorecard.ipynb").read_text()
+    stale = [row.claim for row in rows if row.verdict != "not run" and f"{row.claim}: {row.verdict} (" not in page]
+    assert not stale, "run 'make reports BUDGET=paper ONLY=08_scorecard'"
 
 
 def test_one_pair_of_trainings_is_said_to_be_one_pair(make_run, tmp_path):
