@@ -73,7 +73,7 @@ def test_the_other_figures_are_drawn():
     assert [text.get_text() for text in difference.texts] == ["2", "0", "0", "2"]
     assert plots.pairs(["a", "b"], {"x": [1, -2], "y": [0, 3]}, "t", "points").axes[0].get_legend() is not None
     plots.effects(["a", "b"], [0.5, 0.6], [0.4, 0.5], [0.6, 0.7], "t", [0.55, None])
-    gains = plots.effects(["a"], [0.01], [-0.005], [0.025], "t", unit="gain").axes[0]
+    gains = plots.effects(["a"], [0.01], [-0.005], [0.025], "t", unit="gain", difference=True).axes[0]
     assert (gains.get_xlabel(), gains.xaxis.get_major_formatter()(-0.005, 0)) == ("gain, points", "−0.5")
     rows = [
         Verdict("x", "A", 0.7, 0.71, 0.7, 0.72, 3, "paper", "reproduced", ""),

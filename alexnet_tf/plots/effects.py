@@ -37,12 +37,12 @@ def effects(
     title: str,
     references: Sequence[float | None] | None = None,
     unit: str = "accuracy",
+    difference: bool = False,
 ) -> Figure:
-    """One row a variant: mean with interval, and the source's figure as a mark."""
+    """One row a variant: mean with interval, and the source's figure as a mark; differences count in points."""
     fig, ax = figure(9, 1.2 + 0.42 * len(names))
     places = np.arange(len(names))[::-1]
-    differences = min(lows) < 0
-    if differences:
+    if difference:
         ax.axvline(0, color=GREY, linewidth=1)
     spread = [np.subtract(means, lows), np.subtract(highs, means)]
     ax.errorbar(means, places, xerr=spread, fmt="o", color=BLUE, capsize=3, label="ours, 95 % interval")
@@ -53,8 +53,8 @@ def effects(
         ax.plot([], [], marker="|", color=RED, linestyle="", markersize=12, markeredgewidth=2.5, label="source")
         ax.legend(loc="lower right", fontsize=9)
     ax.set_yticks(places, names)
-    ax.xaxis.set_major_formatter(in_points if differences else PercentFormatter(1.0))
-    ax.set(xlabel=f"{unit}, points" if differences else unit, ylim=(-0.6, len(names) - 0.4), title=title)
+    ax.xaxis.set_major_formatter(in_points if difference else PercentFormatter(1.0))
+    ax.set(xlabel=f"{unit}, points" if difference else unit, ylim=(-0.6, len(names) - 0.4), title=title)
     return fig
 
 
