@@ -21,7 +21,13 @@ def source_b() -> Figure:
 
 def in_words(rows: Iterable[verdicts.Verdict]) -> str:
     """What the picture of the scorecard shows, kept within its file: whoever changes a run must draw it anew."""
-    return "\n".join(f"{row.claim}: {row.verdict}, {row.measured}, {row.low} to {row.high}" for row in rows)
+
+    def told(figure: float | None) -> str:
+        return "–" if figure is None else f"{figure:.4f}"
+
+    return "\n".join(
+        f"{row.claim}: {row.verdict}, {told(row.measured)}, {told(row.low)} to {told(row.high)}" for row in rows
+    )
 
 
 def main() -> None:
