@@ -20,13 +20,15 @@ def source_b() -> Figure:
 
 
 def in_words(rows: Iterable[verdicts.Verdict]) -> str:
-    """What the picture of the scorecard shows, kept within its file: whoever changes a run must draw it anew."""
+    """What the picture of the scorecard shows of runs, kept within its file: whoever changes one must draw it anew."""
 
     def told(figure: float | None) -> str:
         return "–" if figure is None else f"{figure:.4f}"
 
     return "\n".join(
-        f"{row.claim}: {row.verdict}, {told(row.measured)}, {told(row.low)} to {told(row.high)}" for row in rows
+        f"{row.claim}: {row.verdict}, {told(row.measured)}, {told(row.low)} to {told(row.high)}"
+        for row in rows
+        if row.verdict != "not run"
     )
 
 
