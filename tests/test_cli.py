@@ -320,4 +320,4 @@ def test_data_gets_what_it_was_told(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("ALEXNET_DATA_DIR", str(tmp_path))
     monkeypatch.setattr(doors, "get", lambda name, place: place / name)
     assert main(["data", "--get", "flowers"]) == 0
-    assert str(tmp_path / "flowers") in capsys.readouterr().err + capsys.readouterr().out
+    assert f"flowers lies in {tmp_path / 'flowers'}" in capsys.readouterr().err

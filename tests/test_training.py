@@ -399,7 +399,11 @@ def test_who_computes_bfloat16_slowly_is_told(precision, told, tmp_path, monkeyp
     monkeypatch.setattr(provenance, "accelerators", list)
     monkeypatch.setattr(provenance, "CPUINFO", tmp_path / "cpuinfo")
     provenance.CPUINFO.write_text(SAYS.format("flags\t\t: avx2"))
-    monkeypatch.setattr(training, "fit", lambda *_: (_ for _ in ()).throw(LabError("enough")))
+
+    def fit(*_):
+        raise LabError("enough")
+
+    monkeypatch.setattr(training, "fit", fit)
     with pytest.raises(LabError, match="enough"):
         train_tiny(tmp_path / "runs", epochs=1, precision=precision)
     assert ("--set precision=float32" in capsys.readouterr().err) == told
