@@ -92,6 +92,13 @@ OPTIONS: dict[str, tuple[type, float, float]] = {
 }
 
 
+def is_whole(name: str) -> bool:
+    """Whether a field, or a part as `options.NAME`, holds whole numbers alone."""
+    table, _, part = name.rpartition(".")
+    kinds = {"augment": AUGMENTATIONS, "options": OPTIONS}.get(table, RANGES)
+    return kinds.get(part, (float,))[0] is int
+
+
 def _check(name: str, value: Any, kind: type, low: float, high: float) -> None:
     """Raise with what was received unless a value is a number of its kind within its bounds."""
     fits = isinstance(value, int if kind is int else (int, float)) and not isinstance(value, bool)

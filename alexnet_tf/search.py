@@ -21,11 +21,11 @@ from typing import Any
 
 import numpy as np
 
-from alexnet_tf import files, models, provenance, recipes, runs, training
+from alexnet_tf import files, models, recipes, runs, training
 from alexnet_tf.errors import DivergedError, LabError, UsageError
 from alexnet_tf.evaluation import binomial_interval
 from alexnet_tf.intervals import Interval
-from alexnet_tf.recipe import Recipe, parse_value
+from alexnet_tf.recipe import Recipe, is_whole, parse_value
 
 HINT = "as learning_rate=0.001..0.1 or options.dropout=0,0.3,0.5"
 
@@ -35,8 +35,8 @@ class Axis:
     """A field of the recipe with its bounds, or with the values to choose from."""
 
     name: str
-    low: float = 0.0
-    high: float = 0.0
+    low: float = 0
+    high: float = 0
     choices: tuple[Any, ...] = ()
 
     def __str__(self) -> str:
@@ -52,7 +52,8 @@ class Axis:
         """A value from the trial's sampler."""
         if self.choices:
             return trial.suggest_categorical(self.name, list(self.choices))
-        return trial.suggest_float(self.name, self.low, self.high, log=self.by_factors)
+        suggest = trial.suggest_int if is_whole(self.name) else trial.suggest_float
+        return suggest(self.name, self.low, self.high, log=self.by_factors)
 
 
 def axis(text: str) -> Axis:
@@ -71,18 +72,18 @@ def axis(text: str) -> Axis:
             raise UsageError(f"--space {name} has one value only: fix it with --set, or name several, {HINT}.")
         return Axis(name, choices=choices)
     bounds = [_number(bound) for bound in (low, high)]
-    if not all(map(math.isfinite, bounds)) or not bounds[0] < bounds[1]:
+    if not bounds[0] < bounds[1]:  # nor is NaN below anything
         raise UsageError(f"--space takes a lower and a higher bound, {HINT}; received {text!r}.")
     return Axis(name, bounds[0], bounds[1])
 
 
 def _number(text: str) -> float:
-    """The number that a text names; NaN where it names none."""
+    """The finite number that a text names; NaN where it names none."""
     value = parse_value(text)
     try:
-        return float(value) if isinstance(value, int | float) else math.nan
-    except OverflowError:
-        return math.inf
+        return value if math.isfinite(value) else math.nan
+    except (TypeError, OverflowError):  # no number, or more digits than a float holds
+        return math.nan
 
 
 def usual(recipe: Recipe) -> list[Axis]:
@@ -277,84 +278,6 @@ def _found(study: Any, place: Path) -> Found:
     varied = len(set(complete)) > 1 and len(study.best_params) > 1
     importances = optuna.importance.get_param_importances(study) if varied else {}
     return Found(place, trials, {name: float(share) for name, share in importances.items()})
-
-
-REPORT = """# A search for better settings of {name}
-
-{count} trials of the budget `{budget}`, seed {seed}: {ended}. Accuracy is that
-{on}; no test image was looked at.
-
-![Accuracy against each setting]({picture})
-
-| trial | accuracy | {steps} | settings |
-|---|---|---|---|
-{rows}
-
-{importances}
-
-The best of many is flattered by having been chosen: {standard_error:.1%} is what the {held_out} held-out images alone
-leave open in one trial. To measure the settings on the test images, with other seeds:
-
-```
-{command}
-```
-"""
-
-
-def report(
-    found: Found, name: str, budget: str, seed: int, fixed: Mapping[str, Any], held_out: int, folds: int = 1
-) -> Path:
-    """Write what was tried and what mattered as a page with its picture."""
-    from alexnet_tf import plots
-
-    best = found.best
-    if best is None:
-        raise LabError(f"No trial in {found.folder} has come to its end: ask for more with --trials.")
-    measured = [trial for trial in found.trials if trial["accuracy"] is not None]
-    figure = plots.trials(
-        {axis: [trial["values"].get(axis) for trial in measured] for axis in best["values"]},
-        [trial["accuracy"] for trial in measured],
-        [trial["state"] == "complete" for trial in measured],
-        f"The best of {len(measured)} trials: {best['accuracy']:.1%} of the held-out images",
-    )
-    figure.savefig(found.folder / "search.png", dpi=120)
-    plots.plt.close(figure)
-    ranked = sorted(measured, key=lambda trial: (trial["state"] == "complete", trial["accuracy"]), reverse=True)
-    rows = [f"| {t['number']} | {t['accuracy']:.1%} | {t['epochs']} | {told(t['values'])} |" for t in ranked[:10]]
-    shares = "; ".join(f"{axis} {share:.0%}" for axis, share in found.importances.items())
-    settings = {**fixed, **best["values"]}
-    command = f"python -m alexnet_tf train {name} --budget {budget} --seed {seed + 1} --protocol honest"
-    command = " ".join([command, *runs.options(settings)])
-    states = [trial["state"] for trial in measured]
-    ended = f"{states.count('complete')} to their end, {states.count('pruned')} stopped early"
-    if others := len(states) - states.count("complete") - states.count("pruned"):
-        ended += f", {others} under way or cut short"
-    page = REPORT.format(
-        name=name,
-        count=len(measured),
-        budget=budget,
-        seed=seed,
-        ended=ended,
-        on="on a tenth of the training images, held out"
-        if folds == 1
-        else f"of a cross-validation: each of {folds} parts of the training images was held out once",
-        steps="epochs" if folds == 1 else "folds",
-        picture="search.png",
-        rows="\n".join(rows),
-        importances=f"Of the differences between trials these explain, as a forest of decision trees guesses: {shares}."
-        if shares
-        else "",
-        standard_error=(best["accuracy"] * (1 - best["accuracy"]) / held_out) ** 0.5,
-        held_out=held_out,
-        command=command,
-    )
-    target = found.folder / "search.md"
-    files.write_atomically(target, page.encode())
-    kept = {"name": name, "budget": budget, "seed": seed, "fixed": fixed, "held_out": held_out, "trials": found.trials}
-    kept |= {"folds": folds} if folds > 1 else {}
-    kept |= {"hardware": provenance.hardware(), "versions": provenance.versions((*provenance.PACKAGES, "optuna"))}
-    files.write_atomically(found.folder / "search.json", (json.dumps(kept, indent=1) + "\n").encode())
-    return target
 
 
 def committed() -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ import optuna
 import pytest
 from conftest import TINY
 
-from alexnet_tf import datasets, recipes, runs, search, training
+from alexnet_tf import datasets, recipes, runs, search, search_report, training
 from alexnet_tf.__main__ import main
 from alexnet_tf.errors import DivergedError, LabError, UsageError
 from alexnet_tf.splits import Split
@@ -35,7 +35,12 @@ def peak(overrides):
     return 0.9 - abs(np.log10(overrides["learning_rate"]) + 2) / 5
 
 
-@pytest.mark.parametrize("text", ["learning_rate", "=1..2", "l2=", "l2=3..1", "l2=a..b", "l2=0.1"])
+BEYOND = "9" * 400  # more digits than a float holds
+
+
+@pytest.mark.parametrize(
+    "text", ["learning_rate", "=1..2", "l2=", "l2=3..1", "l2=a..b", "l2=0.1", "l2=0..1e999", f"l2=0..{BEYOND}"]
+)
 def test_a_space_that_says_nothing_is_refused(text):
     with pytest.raises(UsageError, match=r"learning_rate=0\.001\.\.0\.1"):
         search.axis(text)
@@ -49,7 +54,7 @@ def test_a_search_finds_the_peak_stops_the_hopeless_and_says_what_mattered(monke
     assert {trial["state"] for trial in found.trials} == {"complete", "pruned"}
     assert all(trial["epochs"] < 10 for trial in found.trials if trial["state"] == "pruned")
     assert found.importances["learning_rate"] > 0.9
-    page = search.report(found, "cifar10-bn64", "quick", 0, {}, 400).read_text()
+    page = search_report.write(found, "cifar10-bn64", "quick", 0, {}, 400).read_text()
     assert f"--set learning_rate={found.best['values']['learning_rate']}" in page
     assert "--protocol honest" in page
     assert (tmp_path / "search.png").stat().st_size > 5000
@@ -63,7 +68,7 @@ def test_a_report_tells_what_was_cut_short_and_draws_any_number_of_settings(tmp_
          "values": dict.fromkeys(settings, 10.0 ** n)}
         for n, state in enumerate(states)
     ]  # fmt: skip
-    page = search.report(search.Found(tmp_path, trials, {}), "cifar10-bn64", "quick", 0, {}, 400).read_text()
+    page = search_report.write(search.Found(tmp_path, trials, {}), "cifar10-bn64", "quick", 0, {}, 400).read_text()
     assert "5 trials of the budget `quick`, seed 0: 2 to their end, 1 stopped early, 2 under way or cut short." in page
     width, height = plt.imread(tmp_path / "search.png").shape[1::-1]
     assert width < 3 * height  # five panels in two rows
@@ -82,7 +87,7 @@ def test_folds_hold_each_part_out_once_and_stop_what_is_hopeless(monkeypatch, tm
     assert [settings["held"] for settings in asked[:3]] == [(0, 3), (1, 3), (2, 3)]
     assert found.best["accuracy"] == pytest.approx(0.8)
     assert {trial["state"] for trial in found.trials} == {"complete", "pruned"}
-    page = search.report(found, "cifar10-bn64", "quick", 0, {}, 3306, 3).read_text()
+    page = search_report.write(found, "cifar10-bn64", "quick", 0, {}, 3306, 3).read_text()
     assert "each of 3 parts of the training images was held out once" in page
     assert "| trial | accuracy | folds |" in page
     with pytest.raises(LabError, match="asked something else"):
@@ -135,18 +140,18 @@ def test_a_report_in_its_place_is_found_again(monkeypatch, tmp_path):
     assert search.along_rates("quick") == {}
     folder = tmp_path / "reports" / "search" / "cifar10-bn64-quick"
     found = search.search("cifar10-bn64", 2, axes=[search.axis("learning_rate=0.001,0.01")], folder=folder)
-    search.report(found, "cifar10-bn64", "quick", 0, {}, 400)
+    search_report.write(found, "cifar10-bn64", "quick", 0, {}, 400)
     assert search.along_rates("laptop") == {}
     (kept,) = search.committed()
     cut = {**kept["trials"][0], "state": "fail", "accuracy": 0.1}  # tells nothing of its rate
     (folder / "search.json").write_text(json.dumps({**kept, "trials": [*kept["trials"], cut]}))
     axes = [search.axis("learning_rate=0.001,0.01"), search.axis("l2=0,0.1")]
     several = search.search("cifar10-bn64", 4, axes=axes, folder=folder.with_name("several"))
-    search.report(several, "cifar10-bn64", "quick", 0, {}, 400)  # no curve along the rate
+    search_report.write(several, "cifar10-bn64", "quick", 0, {}, 400)  # no curve along the rate
     more = search.search(
         "cifar10-bn64", 2, axes=[search.axis("learning_rate=0.1,1")], folder=folder.with_name("higher")
     )
-    search.report(more, "cifar10-bn64", "quick", 0, {}, 400)  # beyond an edge, on the same curve
+    search_report.write(more, "cifar10-bn64", "quick", 0, {}, 400)  # beyond an edge, on the same curve
     ((name, curve),) = search.along_rates("quick").items()
     assert list(curve) == [0.001, 0.01, 0.1, 1]
     curve = {rate: curve[rate] for rate in (0.001, 0.01)}
@@ -203,7 +208,7 @@ def test_a_trial_that_diverges_is_one_that_taught_something(monkeypatch, tmp_pat
     assert [trial["state"] for trial in found.trials] == ["pruned", "pruned"]
     assert "became NaN" in capsys.readouterr().err
     with pytest.raises(LabError, match=r"No trial in .* has come to its end"):
-        search.report(found, "cifar10-bn64", "quick", 0, {}, 400)
+        search_report.write(found, "cifar10-bn64", "quick", 0, {}, 400)
 
 
 def test_what_keeps_a_training_from_beginning_ends_the_search_and_uses_up_no_trial(monkeypatch, tmp_path):
@@ -239,9 +244,26 @@ def test_the_usual_space_has_the_recipe_inside(name):
         assert one.low < own < one.high or own == 0
 
 
+def test_what_counts_whole_things_is_asked_for_whole_numbers(monkeypatch, tmp_path):
+    asked = pretend(monkeypatch, lambda overrides: overrides["batch_size"] / 100)
+    axes = [search.axis("batch_size=16..64"), search.axis("options.width=1..2"), search.axis("augment.crop=1..30")]
+    search.search("cifar10-bn64", 6, axes=axes, folder=tmp_path)
+    for one in asked:
+        assert isinstance(one["batch_size"], int) and 16 <= one["batch_size"] <= 64
+        assert isinstance(one["augment.crop"], int) and 1 <= one["augment.crop"] <= 30
+        assert isinstance(one["options.width"], float) and 1 <= one["options.width"] <= 2
+    assert len({one["batch_size"] for one in asked}) > 1
+
+
 def test_wrong_names_are_told_before_anything_trains(monkeypatch, tmp_path):
     asked = pretend(monkeypatch, peak)
-    for text in "learning_rat=0.1..1", "batch_size=8,ninety", "options.dropout=0.1..7", "options.dropot=0,0.5":
+    for text in (
+        "learning_rat=0.1..1",
+        "batch_size=8,ninety",
+        "options.dropout=0.1..7",
+        "options.dropot=0,0.5",
+        "batch_size=16.5..64",
+    ):
         with pytest.raises(UsageError):
             search.search("cifar10-bn64", 2, axes=[search.axis(text)], folder=tmp_path)
     assert not asked

@@ -60,7 +60,7 @@ def do_search(args: argparse.Namespace) -> None:
 
     fixed = overrides_of(args.set)
     recipe = get(args.recipe).at(args.budget).change(fixed)  # a wrong name is told before TensorFlow loads
-    from alexnet_tf import datasets, search
+    from alexnet_tf import datasets, search, search_report
 
     axes = [search.axis(text) for text in args.space]
     # Before any trial: a data set that is not here would be the end of each.
@@ -69,7 +69,7 @@ def do_search(args: argparse.Namespace) -> None:
     found = search.search(
         args.recipe, args.trials, args.budget, axes, fixed, args.to, args.seed, args.patient, args.folds
     )
-    page = search.report(found, args.recipe, args.budget, args.seed, fixed, held_out, args.folds)
+    page = search_report.write(found, args.recipe, args.budget, args.seed, fixed, held_out, args.folds)
     print(page.read_text(encoding="utf-8"))
     print(f"Report and picture: {page}", file=sys.stderr)
 
