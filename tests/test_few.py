@@ -279,11 +279,21 @@ def test_every_way_has_the_same_computation_in_all(budget):
             assert both == pytest.approx(scratch, rel=0.03), (trunk, percent)
 
 
-def test_kerass_own_weights_go_into_the_trunk_or_are_told_to_be_missing(tmp_path, monkeypatch):
-    made = keras.applications.MobileNetV2(input_shape=(224, 224, 3), include_top=False, weights=None)
-    made.save_weights(tmp_path / "made.weights.h5")
-    module = __import__("keras.src.applications.mobilenet_v2", fromlist=["file_utils"])
-    monkeypatch.setattr(module.file_utils, "get_file", lambda *args, **kwargs: str(tmp_path / "made.weights.h5"))
+MOBILENET = "keras.src.applications.mobilenet_v2.file_utils.get_file"
+
+
+@pytest.fixture
+def made(tmp_path, monkeypatch):
+    """The network of Keras' ImageNet weights with made ones, which stand where a download would put its own."""
+    keras.utils.set_random_seed(3)
+    network = keras.applications.MobileNetV2(input_shape=(224, 224, 3), include_top=False, weights=None)
+    file = tmp_path / "made.weights.h5"
+    network.save_weights(file)
+    monkeypatch.setattr(MOBILENET, lambda *args, **kwargs: str(file))
+    return network
+
+
+def test_kerass_own_weights_go_into_the_trunk_or_are_told_to_be_missing(made, monkeypatch):
     network = models.build("mobilenet", 96, 5)
     transfer.from_imagenet(network)
     trunk = network.get_layer("trunk")
@@ -293,14 +303,19 @@ def test_kerass_own_weights_go_into_the_trunk_or_are_told_to_be_missing(tmp_path
     def no_network(*args, **kwargs):
         raise OSError("no way there")
 
-    monkeypatch.setattr(module.file_utils, "get_file", no_network)
+    monkeypatch.setattr(MOBILENET, no_network)
     with pytest.raises(LabError, match="ImageNet weights are not here and can't be downloaded"):
         transfer.from_imagenet(network)
 
 
 @pytest.mark.slow
-def test_a_run_says_which_weights_of_kerass_it_started_from(tmp_path, monkeypatch):
-    monkeypatch.setattr(transfer, "from_imagenet", lambda network: None)
+def test_one_layer_learns_on_kerass_weights_which_stay_as_they_are(made, tmp_path):
     run = training.train("few-flowers-imagenet-5", "quick", 0, {"epochs": 1}, store=tmp_path)
     started = run.record["provenance"]["started_from"]
     assert (started["layers"], len(started["sha256"])) == (["trunk"], 64)
+    _, network = transfer.parts(predict.load(run.weights))
+    for ours, theirs in zip(network.get_layer("trunk").get_weights(), made.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    recipe = recipes.get("few-flowers-imagenet-5").at("quick")
+    newborn = models.build("mobilenet", recipe.image_size, 5, seed=0).layers[-1].get_weights()[0]
+    assert np.abs(network.layers[-1].get_weights()[0] - newborn).max() > 0
