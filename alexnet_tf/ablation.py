@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from alexnet_tf import costs, evaluation, growth, plan, recipes
+from alexnet_tf import costs, evaluation, growth, literature, plan, recipes
 from alexnet_tf.intervals import Interval, chance
 from alexnet_tf.recipes import grid
 from alexnet_tf.runs import Run, locate
@@ -55,6 +56,19 @@ def finished(budget: str, seeds: int) -> list[str]:
     return [name for name in names if all(stands(name, seed) for seed in range(seeds))]
 
 
+def missing(trained: Trained) -> str:
+    """The recipes of which not all is trained, in words, by what they turn."""
+    groups = {**grid.KNOBS, **grid.GROWTH}
+    names = {knob: [f"grid-{name}" for name, _, _ in variants] for knob, variants in groups.items()}
+    names["two at once"] = [grid.both(*pair) for pair in grid.PAIRS]
+    lines = ["Not trained yet, not with every seed, or of an older recipe:"]
+    for knob, all_ in names.items():
+        if left := [name.removeprefix("grid-") for name in all_ if name not in trained]:
+            told = f"{len(left)} of {len(all_)}: {', '.join(left)}"
+            lines.append(textwrap.fill(f"{knob + ':':<22}{told}", 100, subsequent_indent=" " * 22))
+    return "\n".join(lines) if lines[1:] else "Every recipe of the grid is trained with every seed."
+
+
 def learned(runs: Sequence[Run]) -> bool:
     """Whether every training did better than guessing."""
     return min(evaluation.accuracy_of(run) for run in runs) >= GUESSING
@@ -66,7 +80,8 @@ def _alike(trained: Trained) -> dict[str, Sequence[Run]]:
     Of two trainings, who is far is luck. What is left tells by how much luck moves any of them.
     """
     names = [f"grid-{name}" for variants in grid.KNOBS.values() for name, _, _ in variants]
-    names += [grid.both(*pair) for pair in grid.INTERACTIONS]
+    grown = {name for variants in grid.GROWTH.values() for name, _, _ in variants}  # their luck is that of their size
+    names += [grid.both(*pair) for pair in grid.INTERACTIONS if not grown.intersection(pair)]
     found = {name: trained[name] for name in ("grid-base", *names) if name in trained and learned(trained[name])}
     spreads = {name: np.std([evaluation.accuracy_of(run) for run in runs]) for name, runs in found.items()}
     far = UNSTEADY * np.median([*spreads.values()]) if found else 0.0
@@ -103,6 +118,22 @@ def difference(trained: Trained, one: str, other: str) -> Interval:
     alike = _alike(trained)
     luck = evaluation.luck_of([*alike.values()]) if alike.keys() >= {one, other} else None
     return evaluation.paired_difference(trained[one], trained[other], luck)
+
+
+def beside(trained: Trained, effect: Effect) -> list[str]:
+    """What others report of a variant beside what it is worth here, in lines."""
+    lines = []
+    for theirs in literature.FINDINGS.get(effect.variant, ()):
+        versus = f"grid-{theirs.against}"
+        if versus in trained:
+            ours = difference(trained, f"grid-{effect.variant}", versus) if theirs.against != "base" else effect.gain
+            told = "same sign" if ours.mean * theirs.gain > 0 else "other sign"
+            told = f"{ours.points}: {told if ours.side and abs(theirs.gain) >= 0.005 else 'open'}"
+        else:
+            told = "not trained"
+        lines.append(f"{effect.variant:<15}against {theirs.against}, theirs {100 * theirs.gain:+.1f}; ours {told}")
+        lines.append(f"{'':<15}{theirs.who}: {theirs.where}")
+    return lines or [f"{effect.variant:<15}{effect.gain.points}; no published figure was found"]
 
 
 def _cost(runs: Sequence[Run]) -> tuple[int, float, float | None]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 
 import numpy as np
 import pytest
@@ -298,9 +299,9 @@ def test_the_figures_show_every_variant(trained):
     panels = plots.knobs(found, "x").axes
     assert [ax.get_title(loc="left") for ax in panels] == ["activation", "penalty"]
     assert panels[0].get_xlim() == panels[1].get_xlim()
-    figure = plots.worth(found, "x", {"gelu": 0.01})
+    figure = plots.worth(found, "x", {"gelu": [0.01, -0.02], "bce": [0.5]})
     marks = [line.get_xdata() for line in figure.axes[0].lines if line.get_marker() == "|"]
-    assert [list(mark) for mark in marks] == [[0.01], []]  # and that of the legend
+    assert [list(mark) for mark in marks] == [[0.01], [-0.02], []]  # and that of the legend
     assert plots.worth(found, "x", {}).axes[0].get_legend() is None
     texts = [text.get_text() for text in figure.axes[0].texts]
     assert texts.count(f"{found[0].parameters:,}") == 3
@@ -314,6 +315,38 @@ def test_ten_crops_need_their_measurement(make_run):
     assert evaluation.averaging_gain([run]) is None
 
 
+def test_what_is_not_trained_is_told_knob_by_knob(trained):
+    told = ablation.missing(trained({"grid-base": 0.7, "grid-gelu": 0.75}))
+    lines = re.split(r"\n(?=\S)", told)
+    (activation,) = (line for line in lines if line.startswith("activation:"))
+    assert re.findall(r"[\w-]+", activation.partition(": ")[2]) == ["4", "of", "5", "leaky", "tanh", "tanh-he", "elu"]
+    assert any(line.startswith("two at once:") and "no-augment-epochs-32" in line for line in lines)
+    assert ablation.missing({recipe.name: [] for recipe in grid.RECIPES}).startswith("Every recipe")
+
+
+def test_published_figures_stand_beside_what_they_were_compared_with(trained):
+    runs = trained({"grid-base": 0.7, "grid-no-norm": 0.66, "grid-lrn-scaled": 0.72, "grid-bfloat16": 0.7})
+    by_name = {effect.variant: effect for effect in ablation.effects(runs)}
+    classes, pixels = (line for line in ablation.beside(runs, by_name["lrn-scaled"]) if "against" in line)
+    ours = ablation.difference(runs, "grid-lrn-scaled", "grid-no-norm").points
+    assert classes.endswith(f"against no-norm, theirs +1.4; ours {ours}: same sign")
+    assert "theirs +2.0" in pixels
+    assert "no published figure was found" in ablation.beside(runs, by_name["bfloat16"])[0]
+    del runs["grid-no-norm"]
+    assert ablation.beside(runs, by_name["lrn-scaled"])[0].endswith("theirs +1.4; ours not trained")
+
+
 def test_published_findings_are_about_variants_of_the_grid():
-    assert set(literature.FINDINGS) <= {name for variants in grid.KNOBS.values() for name, _, _ in variants}
-    assert all(abs(finding.gain) < 0.1 for finding in literature.FINDINGS.values())  # fractions, not points
+    variants = {name for variants in grid.KNOBS.values() for name, _, _ in variants}
+    assert set(literature.FINDINGS) <= variants
+    findings = [finding for findings in literature.FINDINGS.values() for finding in findings]
+    assert {finding.against for finding in findings} <= {"base", *variants}
+    assert all(0 < abs(finding.gain) < 0.14 for finding in findings)  # fractions, not points
+
+
+def test_figures_of_the_sources_are_those_that_their_claims_have():
+    (groups,) = literature.FINDINGS["two-groups"]
+    assert (groups.gain, groups.against) == (0.017, "half-tower")
+    assert [finding.gain for finding in literature.FINDINGS["leaky"] if finding.who == "Source C"] == [-0.0718]
+    assert literature.FINDINGS["adam"][0].gain == pytest.approx(0.0231)
+    assert literature.FINDINGS["plain-pooling"][0].gain == -0.004

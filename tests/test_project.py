@@ -19,7 +19,7 @@ COMMON = {"errors", "files", "quiet"}
 ALLOWED = {
     "claims": set(),
     "printed": set(),
-    "literature": set(),
+    "literature": {"claims"},
     "recipe": set(),
     "recipes": {"recipe"},
     "layers": set(),
@@ -58,7 +58,8 @@ ALLOWED = {
     "luck": set(),
     "evaluation": {"intervals", "luck", "runs"},
     "verdicts": {"claims", "evaluation", "intervals", "recipe", "recipes", "runs"},
-    "search": {"evaluation", "intervals", "models", "plots", "provenance", "recipe", "recipes", "runs", "training"},
+    "search": {"evaluation", "intervals", "models", "recipe", "recipes", "runs", "training"},
+    "search_report": {"plots", "provenance", "runs", "search"},
     "growth": {"intervals"},
     "finetune": {
         *(
@@ -75,7 +76,7 @@ ALLOWED = {
             "training",
         ),
     },
-    "ablation": {"costs", "evaluation", "growth", "intervals", "plan", "recipes", "runs"},
+    "ablation": {"costs", "evaluation", "growth", "intervals", "literature", "plan", "recipes", "runs"},
     "plots": {"ablation", "intervals", "trust", "verdicts"},
     "predict": {"folders", "layers", "preprocess", "recipes", "runs", "splits"},
     "released": {"datasets", "evaluation", "export", "predict", "recipes", "runs"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -71,16 +72,17 @@ def knobs(found: Sequence[Effect], title: str, columns: int = 3) -> Figure:
 
 
 @styled
-def worth(found: Sequence[Effect], title: str, published: Mapping[str, float] | None = None) -> Figure:
+def worth(found: Sequence[Effect], title: str, published: Mapping[str, Sequence[float]] | None = None) -> Figure:
     """All variants in one order, with what each costs beside what it gains; red what was published of it."""
     fig, ax = figure(11, 1.4 + 0.24 * len(found))
     known = published or {}
-    reach = _reach(found, (known[effect.variant] for effect in found if effect.variant in known))
+    marks = {effect.variant: known.get(effect.variant, ()) for effect in found}
+    reach = _reach(found, itertools.chain.from_iterable(marks.values()))
     _rows(ax, found, [f"{effect.knob}: {effect.variant}" for effect in found], reach)
     for place, effect in zip(range(len(found))[::-1], found, strict=True):
-        if effect.variant in known:
-            ax.plot(known[effect.variant], place, "|", color=RED, markersize=9, markeredgewidth=2)
-    if known.keys() & {effect.variant for effect in found}:
+        for gain in marks[effect.variant]:
+            ax.plot(gain, place, "|", color=RED, markersize=9, markeredgewidth=2)
+    if any(marks.values()):
         ax.plot([], [], "|", color=RED, markersize=9, markeredgewidth=2, label="published, of other data")
         ax.legend(loc="lower right", fontsize=8)
     ax.tick_params(axis="y", labelsize=8)

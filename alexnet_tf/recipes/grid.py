@@ -204,7 +204,7 @@ GROWTH: dict[str, tuple[Variant, ...]] = {
     ),
 }
 ALONG = {"training images": ("no-augment", "batch-after"), "epochs": ("no-augment", "dropout-0")}
-# Knobs that are known to depend on each other, both turned at once; augmentation and epochs stand in ALONG.
+# Knobs that are known to depend on each other, both turned at once.
 # And the base's rate is below its best: what is ahead there may only suit it better, so some have `sgd-tuned`, too.
 INTERACTIONS: tuple[tuple[str, str], ...] = (
     ("lrn-scaled", "rate-fifth"),
@@ -218,13 +218,16 @@ INTERACTIONS: tuple[tuple[str, str], ...] = (
     ("tanh", "sgd-tuned"),
     ("elu", "sgd-tuned"),
     ("tanh-he", "glorot"),
+    ("no-augment", "epochs-32"),  # stands in ALONG, too
 )
 TOGETHER = {("tanh-he", "glorot"): "tanh"}  # both at once are a variant already
 
 VARIANTS = {variant[0]: variant for group in (KNOBS, GROWTH) for variants in group.values() for variant in variants}
-PAIRS = (
-    *(pair for pair in INTERACTIONS if pair not in TOGETHER),
-    *((one, name) for knob, others in ALONG.items() for one in others for name, _, _ in GROWTH[knob]),
+PAIRS = tuple(
+    dict.fromkeys(
+        [pair for pair in INTERACTIONS if pair not in TOGETHER]
+        + [(one, name) for knob, others in ALONG.items() for one in others for name, _, _ in GROWTH[knob]]
+    )
 )
 
 
