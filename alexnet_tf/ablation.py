@@ -33,6 +33,7 @@ class Effect:
     parameters: int
     flop: float  # of one image in a training
     time: float | None  # of a training, in units of the base's: measured side by side; None: it was not
+    seconds: float | None  # of a training as long as this one, where the base's pace was measured
 
     @property
     def clear(self) -> bool:
@@ -43,6 +44,11 @@ class Effect:
     def took(self) -> str:
         """Its time in words."""
         return times(self.time)
+
+    @property
+    def lasts(self) -> str:
+        """Its seconds in words."""
+        return told(self.seconds)
 
 
 def finished(budget: str, seeds: int) -> list[str]:
@@ -136,27 +142,30 @@ def beside(trained: Trained, effect: Effect) -> list[str]:
     return lines or [f"{effect.variant:<15}{effect.gain.points}; no published figure was found"]
 
 
-def _cost(runs: Sequence[Run]) -> tuple[int, float, float | None]:
-    """Parameters, FLOP of one image in a training, and the time of a training in units of the base's."""
+def _cost(runs: Sequence[Run]) -> tuple[int, float, float | None, float | None]:
+    """Parameters, FLOP of one image in a training, and the time of a training in units of the base's and in seconds."""
     record = runs[0].record
     network = plan.count(recipes.get(record["name"]).at(record["budget"]), len(record["class_names"]))
-    return network.parameters, network.flop, costs.ratio(f"grid/{record['name']}")
+    ratio = 1.0 if record["name"] == grid.BASE.name else costs.ratio(f"grid/{record['name']}")
+    of_base = costs.median(f"grid/{grid.BASE.name}")  # microseconds an image
+    seen = record["images"]["train"] * len(runs[0].history)
+    return network.parameters, network.flop, ratio, ratio * of_base * seen / 1e6 if ratio and of_base else None
 
 
 def table(found: Sequence[Effect], base: Sequence[Run]) -> str:
     """The variants, a row each: gain with interval, corrected p, and cost; then what the base itself reaches."""
-    told = f"{'points':>7}  {'95 % interval':<18}{'p':>7}{'parameters':>12}{'MFLOP':>7}{'time':>7}"
-    lines = [f"{'variant':<18}{'knob':<22}{told}"]
+    columns = f"{'points':>7}  {'95 % interval':<18}{'p':>7}{'parameters':>12}{'MFLOP':>7}{'time':>7}{'seconds':>9}"
+    lines = [f"{'variant':<18}{'knob':<22}{columns}"]
     for effect in found:
         p = "none" if effect.p is None else f"{effect.p:.3f}" if effect.p >= 0.0005 else "<0.001"
         between = f"[{100 * effect.gain.low:+.1f}, {100 * effect.gain.high:+.1f}]"
         lines.append(
             f"{effect.variant:<18}{effect.knob:<22}{100 * effect.gain.mean:>+7.1f}  {between:<18}{p:>7}"
-            f"{effect.parameters:>12,}{effect.flop / 1e6:>7.0f}{effect.took:>7}"
+            f"{effect.parameters:>12,}{effect.flop / 1e6:>7.0f}{effect.took:>7}{effect.lasts:>9}"
         )
-    parameters, flop, _ = _cost(base)
-    told = f"{'base':<18}{evaluation.accuracy_interval(base)!s:<54}"
-    lines.append(f"{told}{parameters:>12,}{flop / 1e6:>7.0f}{times(1):>7}")
+    parameters, flop, ratio, seconds = _cost(base)
+    reached = f"{'base':<18}{evaluation.accuracy_interval(base)!s:<54}"
+    lines.append(f"{reached}{parameters:>12,}{flop / 1e6:>7.0f}{times(ratio):>7}{told(seconds):>9}")
     return "\n".join(lines)
 
 
@@ -167,6 +176,15 @@ def times(of_base: float | None) -> str:
     ('× 1.2', '–')
     """
     return "–" if of_base is None else f"× {of_base:.1f}"
+
+
+def told(seconds: float | None) -> str:
+    """Seconds to two digits, for a machine moves by more than the third.
+
+    >>> told(187.3), told(None)
+    ('190', '–')
+    """
+    return "–" if seconds is None else f"{float(f'{seconds:.2g}'):.0f}"
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,7 @@ RATIOS = {
     "accelerator/lab-base/batch-128/of-product": entry(0.25),
 }
 COSTS = {
+    "grid/grid-base": entry(500.0),
     **{f"predict/{name}/batch-{count}": entry(1000 / count) for name in ("a", "b") for count in (1, 16)},
     "predict/a/evaluate": entry(50.0),
     **{f"growth/cifar10-bn64/images/{count}": entry(count / 500) for count in (1024, 2048)},
@@ -83,6 +84,7 @@ def test_the_page_has_every_part(measured):
     assert "| `accelerator/lab-base/batch-128` | 10,000 |" in text  # images a second
     assert "| 7 | of the operations a second that a product of 8192² matrices reaches in bfloat16 |" in text
     assert "| `grid-muon` | 2.5 |" in text
+    assert "An image takes the base 500 µs." in text
     assert "| conv1 | 4,000 | 88.9% | 250 | 62% |" in text  # 1e9 operations at 4e11 a second take 2,500 µs
     assert "| `predict/a/batch-16` | 16,000 |" in text
     assert "| images | 1 | 0.9 to 1.1 | 7 | 2.00 |" in text

@@ -67,7 +67,10 @@ def test_a_variant_takes_turns_with_the_base_which_is_prepared_once(monkeypatch)
             turns.append("closed")
 
     monkeypatch.setattr(steps, "server", Pretended)
-    found = steps.knobs(rounds=2)["ratios"]
+    measured = steps.knobs(rounds=2)
+    found = measured["ratios"]
+    assert measured["costs"]["grid/grid-base"]["median"] == 1.5e6
+    assert measured["costs"]["grid/grid-base"]["n"] == 2 * len(found)
     assert len(found) == len(asked) - 1 == sum(map(len, grid.KNOBS.values()))
     assert (found["grid/grid-muon"]["median"], found["grid/grid-leaky"]["median"]) == (2.0, 1.0)
     assert asked[:2] == [("piped", "grid-base"), ("piped", "grid-leaky")]

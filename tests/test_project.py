@@ -1,6 +1,7 @@
 """The project's own order: pins that agree, arrows that imports follow, targets that explain themselves."""
 
 import ast
+import collections
 import re
 import subprocess
 import sys
@@ -201,17 +202,39 @@ def test_the_readme_names_every_room_and_notebook():
         assert path.name in readme, path.name
 
 
-def test_tracked_files_hold_no_path_of_a_machine():
+def tracked():
+    """The files that git knows and that are there."""
     done = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
         pytest.skip("not a git checkout")
+    return [ROOT / name for name in done.stdout.splitlines() if (ROOT / name).exists()]
+
+
+def test_runs_and_reports_stay_small():
+    """A run's record and outputs, a released model, and all together; measurements are in the sum alone."""
+    sizes = {path.relative_to(ROOT): path.stat().st_size for path in tracked() if path.is_relative_to(ROOT / "reports")}
+    runs, rest, models = collections.Counter(), 0, collections.Counter()
+    for path, size in sizes.items():
+        if path.parts[1] == "models":
+            models[path.parent] += size
+            continue
+        rest += size
+        if path.parts[1] == "runs" and path.name in ("record.json", "outputs.npz"):
+            runs[path.parent] += size
+    assert runs and models
+    limits = {path: 15_000 if path.parts[2].startswith("grid-") else 400_000 for path in runs}
+    assert not {str(path): size for path, size in runs.items() if size > limits[path]}
+    assert not {str(path): size for path, size in models.items() if size > 16_000_000}
+    assert rest <= 40_000_000
+
+
+def test_tracked_files_hold_no_path_of_a_machine():
     here = str(Path.home()).rstrip("/")
     if not here.startswith(("/home/", "/root", "/Users/")):
         pytest.skip("no home folder whose name would tell of a machine")
-    for name in done.stdout.split():
-        path = ROOT / name
-        if path.suffix in (".py", ".md", ".toml", ".yml", ".ipynb", ".json", ".lock") and path.exists():
-            assert f"{here}/" not in path.read_text(encoding="utf-8"), name
+    for path in tracked():
+        if path.suffix in (".py", ".md", ".toml", ".yml", ".ipynb", ".json", ".lock"):
+            assert f"{here}/" not in path.read_text(encoding="utf-8"), path
 
 
 def test_an_old_python_can_read_the_set_up_script():

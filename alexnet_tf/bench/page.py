@@ -243,6 +243,8 @@ def knobs(found: Found) -> Iterator[str]:
         yield from missing("knobs")
         return
     yield from ("", "How long a training takes, its stream included, in units of the base's, which took turns with it:")
+    if base := found.costs.get("grid/grid-base"):
+        yield from ("", f"An image takes the base {number(base['median'])} µs.")
     ordered = sorted(entries.items(), key=lambda item: -item[1]["median"])
     yield from table(["recipe", "ratio", "quartiles", "n"], [[f"`{n[5:]}`", *spread(e)] for n, e in ordered])
 

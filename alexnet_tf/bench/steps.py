@@ -36,10 +36,10 @@ def steps(rounds: int = ROUNDS, recipes: Sequence[str] | None = None) -> dict[st
 def knobs(rounds: int = ROUNDS, recipes: Sequence[str] | None = None, turn: float = TURN / 2) -> dict[str, Any]:
     """How long a training of each variant of the grid takes in units of its base's, which takes turns with it.
 
-    Both as a whole, with their own streams, at their paper settings.
+    Both as a whole, with their own streams, at their paper settings; and the microseconds an image of the base.
     """
     names = recipes or [f"grid-{name}" for variants in KNOBS.values() for name, _, _ in variants]
-    ratios = {}
+    ratios, of_base = {}, []
     with tempfile.TemporaryDirectory() as folder:
 
         def worker(name: str) -> contextlib.closing[Worker]:
@@ -50,7 +50,8 @@ def knobs(rounds: int = ROUNDS, recipes: Sequence[str] | None = None, turn: floa
                 with worker(name) as variant:
                     seconds = interleaved({"variant": variant, "base": base}, rounds)
                 ratios[f"grid/{name}"] = summary(seconds["variant"] / seconds["base"])
-    return {"ratios": ratios}
+                of_base.append(1e6 * seconds["base"])
+    return {"ratios": ratios, "costs": {f"grid/{BASE.name}": summary(np.concatenate(of_base))}}
 
 
 def peer(recipe: Recipe, precision: str, turn: float) -> Worker:

@@ -87,9 +87,9 @@ def worth(found: Sequence[Effect], title: str, published: Mapping[str, Sequence[
         ax.legend(loc="lower right", fontsize=8)
     ax.tick_params(axis="y", labelsize=8)
     ax.set(xlabel="points of test accuracy against the base, with their 95 % interval", title=title)
-    columns = {"parameters": "{0.parameters:,}", "MFLOP": "{1:.0f}", "time": "{0.took}"}
+    columns = {"parameters": "{0.parameters:,}", "MFLOP": "{1:.0f}", "time": "{0.took}", "seconds": "{0.lasts}"}
     for number, (name, form) in enumerate(columns.items()):
-        x = 1.13 + 0.15 * number
+        x = 1.13 + 0.13 * number
         ax.text(x, 1.0, name, transform=ax.transAxes, ha="right", va="bottom", fontsize=8, color=GREY)
         for place, effect in zip(range(len(found))[::-1], found, strict=True):
             told = form.format(effect, effect.flop / 1e6)
