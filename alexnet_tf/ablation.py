@@ -134,7 +134,8 @@ def beside(trained: Trained, effect: Effect) -> list[str]:
         if versus in trained:
             ours = difference(trained, f"grid-{effect.variant}", versus) if theirs.against != "base" else effect.gain
             told = "same sign" if ours.mean * theirs.gain > 0 else "other sign"
-            told = f"{ours.points}: {told if ours.side and abs(theirs.gain) >= 0.005 else 'open'}"
+            where = "inside" if ours.low <= theirs.gain <= ours.high else "outside"
+            told = f"{ours.points}: {told if ours.side and abs(theirs.gain) >= 0.005 else 'open'}, theirs {where}"
         else:
             told = "not trained"
         lines.append(f"{effect.variant:<15}against {theirs.against}, theirs {100 * theirs.gain:+.1f}; ours {told}")

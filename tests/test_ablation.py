@@ -336,7 +336,7 @@ def test_published_figures_stand_beside_what_they_were_compared_with(trained):
     by_name = {effect.variant: effect for effect in ablation.effects(runs)}
     classes, pixels = (line for line in ablation.beside(runs, by_name["lrn-scaled"]) if "against" in line)
     ours = ablation.difference(runs, "grid-lrn-scaled", "grid-no-norm").points
-    assert classes.endswith(f"against no-norm, theirs +1.4; ours {ours}: same sign")
+    assert classes.endswith(f"against no-norm, theirs +1.4; ours {ours}: same sign, theirs outside")
     assert "theirs +2.0" in pixels
     assert "no published figure was found" in ablation.beside(runs, by_name["bfloat16"])[0]
     del runs["grid-no-norm"]

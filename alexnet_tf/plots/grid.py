@@ -84,7 +84,7 @@ def worth(found: Sequence[Effect], title: str, published: Mapping[str, Sequence[
             ax.plot(gain, place, "|", color=RED, markersize=9, markeredgewidth=2)
     if any(marks.values()):
         ax.plot([], [], "|", color=RED, markersize=9, markeredgewidth=2, label="published, of other data")
-        ax.legend(loc="lower right", fontsize=8)
+        fig.legend(loc="outside lower right", fontsize=8)
     ax.tick_params(axis="y", labelsize=8)
     ax.set(xlabel="points of test accuracy against the base, with their 95 % interval", title=title)
     columns = {"parameters": "{0.parameters:,}", "MFLOP": "{1:.0f}", "time": "{0.took}", "seconds": "{0.lasts}"}
