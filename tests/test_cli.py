@@ -1,5 +1,6 @@
 """The command line: exit status, JSON, one clear line, and light imports."""
 
+import inspect
 import json
 import os
 import re
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from alexnet_tf import datasets, doors, plots, reports, runs, training
+from alexnet_tf import datasets, doors, finetune, plots, released, reports, runs, search, training
 from alexnet_tf.__main__ import main, parser
 from alexnet_tf.commands.told import told
 from alexnet_tf.errors import LabError
@@ -321,3 +322,56 @@ def test_data_gets_what_it_was_told(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(doors, "get", lambda name, place: place / name)
     assert main(["data", "--get", "flowers"]) == 0
     assert f"flowers lies in {tmp_path / 'flowers'}" in capsys.readouterr().err
+
+
+def bound(function, seen):
+    """A stand-in that keeps what each parameter of a function was given, whichever way, and ends there."""
+
+    def instead(*args, **kwargs):
+        given = inspect.signature(function).bind(*args, **kwargs)
+        given.apply_defaults()
+        seen.append(given.arguments)
+        raise LabError("enough")
+
+    return instead
+
+
+def test_search_hands_on_what_it_was_told(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(search, "search", bound(search.search, seen))
+    words = [
+        "--trials",
+        "7",
+        "--space",
+        "l2=0,0.1",
+        "--set",
+        "momentum=0.5",
+        "--seed",
+        "3",
+        "--folds",
+        "4",
+        "--patient",
+    ]
+    assert main(["search", "cifar10-bn64", *words, "--patient", "--to", str(tmp_path)]) == 1
+    (axis,) = seen[0].pop("axes")
+    assert (axis.name, axis.choices) == ("l2", (0, 0.1))
+    expected = {"name": "cifar10-bn64", "trials": 7, "budget": "quick", "fixed": {"momentum": 0.5}, "folder": tmp_path}
+    assert seen == [{**expected, "seed": 3, "patient": True, "folds": 4}]
+
+
+def test_finetune_hands_on_what_it_was_told(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(finetune, "finetune", bound(finetune.finetune, seen))
+    words = ["--model", "cifar10", "--to", str(tmp_path / "to"), "--seed", "2", "--runs", str(tmp_path), "--fresh"]
+    assert main(["finetune", "photos", *words, "--skip-damaged", "--set", "l2=0.1"]) == 1
+    places = {"folder": "photos", "name": "cifar10", "to": tmp_path / "to", "store": str(tmp_path)}
+    assert seen == [{**places, "seed": 2, "skip_damaged": True, "changes": {"l2": 0.1}, "fresh": True}]
+
+
+def test_release_hands_on_what_it_was_told(make_run, tmp_path, monkeypatch):
+    run, seen = make_run("int305-cnn", np.ones(20, bool)), []
+    run.weights.parent.mkdir(parents=True, exist_ok=True)
+    run.weights.write_bytes(b"weights")
+    monkeypatch.setattr(released, "release", bound(released.release, seen))
+    assert main(["release", str(run.path), "mine"]) == 1
+    assert [(told["run"].path, told["name"]) for told in seen] == [(run.path, "mine")]
