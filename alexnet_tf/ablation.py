@@ -65,13 +65,14 @@ def finished(budget: str, seeds: int) -> list[str]:
 def missing(trained: Trained) -> str:
     """The recipes of which not all is trained, in words, by what they turn."""
     groups = {**grid.KNOBS, **grid.GROWTH}
-    names = {knob: [f"grid-{name}" for name, _, _ in variants] for knob, variants in groups.items()}
+    names = {"base": [grid.BASE.name]}
+    names |= {knob: [f"grid-{name}" for name, _, _ in variants] for knob, variants in groups.items()}
     names["two at once"] = [grid.both(*pair) for pair in grid.PAIRS]
     lines = ["Not trained yet, not with every seed, or of an older recipe:"]
     for knob, all_ in names.items():
         if left := [name.removeprefix("grid-") for name in all_ if name not in trained]:
-            told = f"{len(left)} of {len(all_)}: {', '.join(left)}"
-            lines.append(textwrap.fill(f"{knob + ':':<22}{told}", 100, subsequent_indent=" " * 22))
+            line = f"{knob + ':':<22}{len(left)} of {len(all_)}: {', '.join(left)}"
+            lines.append(textwrap.fill(line, 100, subsequent_indent=" " * 22, break_on_hyphens=False))
     return "\n".join(lines) if lines[1:] else "Every recipe of the grid is trained with every seed."
 
 
@@ -80,14 +81,19 @@ def learned(runs: Sequence[Run]) -> bool:
     return min(evaluation.accuracy_of(run) for run in runs) >= GUESSING
 
 
+def _of_one_size() -> list[tuple[str, str]]:
+    """The pairs whose trainings are as long as the base's, on as many images: others have a luck of their own."""
+    grown = {name for variants in grid.GROWTH.values() for name, _, _ in variants}
+    return [pair for pair in grid.INTERACTIONS if not grown.intersection(pair)]
+
+
 def _alike(trained: Trained) -> dict[str, Sequence[Run]]:
     """The base, its variants and pairs, but those that did not learn or lie farther apart than is usual.
 
     Of two trainings, who is far is luck. What is left tells by how much luck moves any of them.
     """
     names = [f"grid-{name}" for variants in grid.KNOBS.values() for name, _, _ in variants]
-    grown = {name for variants in grid.GROWTH.values() for name, _, _ in variants}  # their luck is that of their size
-    names += [grid.both(*pair) for pair in grid.INTERACTIONS if not grown.intersection(pair)]
+    names += [grid.both(*pair) for pair in _of_one_size()]
     found = {name: trained[name] for name in ("grid-base", *names) if name in trained and learned(trained[name])}
     spreads = {name: np.std([evaluation.accuracy_of(run) for run in runs]) for name, runs in found.items()}
     far = UNSTEADY * np.median([*spreads.values()]) if found else 0.0
@@ -133,12 +139,13 @@ def beside(trained: Trained, effect: Effect) -> list[str]:
         versus = f"grid-{theirs.against}"
         if versus in trained:
             ours = difference(trained, f"grid-{effect.variant}", versus) if theirs.against != "base" else effect.gain
-            told = "same sign" if ours.mean * theirs.gain > 0 else "other sign"
+            signs = "same sign" if ours.mean * theirs.gain > 0 else "other sign"
             where = "inside" if ours.low <= theirs.gain <= ours.high else "outside"
-            told = f"{ours.points}: {told if ours.side and abs(theirs.gain) >= 0.005 else 'open'}, theirs {where}"
+            signs = signs if ours.side and abs(theirs.gain) >= 0.005 else "open"
+            found = f"{ours.points}: {signs}, theirs {where}"
         else:
-            told = "not trained"
-        lines.append(f"{effect.variant:<15}against {theirs.against}, theirs {100 * theirs.gain:+.1f}; ours {told}")
+            found = "not trained"
+        lines.append(f"{effect.variant:<15}against {theirs.against}, theirs {100 * theirs.gain:+.1f}; ours {found}")
         lines.append(f"{'':<15}{theirs.who}: {theirs.where}")
     return lines or [f"{effect.variant:<15}{effect.gain.points}; no published figure was found"]
 
@@ -148,7 +155,8 @@ def _cost(runs: Sequence[Run]) -> tuple[int, float, float | None, float | None]:
     record = runs[0].record
     network = plan.count(recipes.get(record["name"]).at(record["budget"]), len(record["class_names"]))
     ratio = 1.0 if record["name"] == grid.BASE.name else costs.ratio(f"grid/{record['name']}")
-    of_base = costs.median(f"grid/{grid.BASE.name}")  # microseconds an image
+    # Microseconds an image, of the network at its full size: at `quick` it is another one.
+    of_base = costs.median(f"grid/{grid.BASE.name}") if record["budget"] != "quick" else None
     seen = record["images"]["train"] * len(runs[0].history)
     return network.parameters, network.flop, ratio, ratio * of_base * seen / 1e6 if ratio and of_base else None
 
@@ -180,7 +188,7 @@ def times(of_base: float | None) -> str:
 
 
 def told(seconds: float | None) -> str:
-    """Seconds to two digits, for a machine moves by more than the third.
+    """Whole seconds to two digits, for a machine moves by more than the third.
 
     >>> told(187.3), told(None)
     ('190', '–')
@@ -218,7 +226,7 @@ def interactions(trained: Trained) -> list[Interaction]:
         extra = evaluation.contrast(terms, together)
         p = chance(extra, together.freedom) if together else None
         found.append(Interaction(one, other, extra, all(learned(runs) for runs, _ in terms), p))
-    corrected = iter(evaluation.holm([each.p for each in found if each.p is not None], len(grid.INTERACTIONS)))
+    corrected = iter(evaluation.holm([each.p for each in found if each.p is not None], len(_of_one_size())))
     return [each if each.p is None else dataclasses.replace(each, p=next(corrected)) for each in found]
 
 

@@ -92,13 +92,6 @@ OPTIONS: dict[str, tuple[type, float, float]] = {
 }
 
 
-def is_whole(name: str) -> bool:
-    """Whether a field, or a part as `options.NAME`, holds whole numbers alone."""
-    table, _, part = name.rpartition(".")
-    kinds = {"augment": AUGMENTATIONS, "options": OPTIONS}.get(table, RANGES)
-    return kinds.get(part, (float,))[0] is int
-
-
 def _check(name: str, value: Any, kind: type, low: float, high: float) -> None:
     """Raise with what was received unless a value is a number of its kind within its bounds."""
     fits = isinstance(value, int if kind is int else (int, float)) and not isinstance(value, bool)
@@ -294,6 +287,15 @@ DEFAULTS = {item.name: item.default for item in dataclasses.fields(Recipe) if it
 def choose_budget(recipe: Recipe, budget: str) -> Budget:
     """The budget of a recipe by name, or a sentence saying which it has."""
     return recipe.budgets[choose(f"budget (recipe {recipe.name})", budget, recipe.budgets)]
+
+
+def is_whole(name: str) -> bool:
+    """Whether a field, or a part as `options.NAME`, holds whole numbers alone."""
+    table, _, part = name.rpartition(".")
+    if table:
+        kinds = {"augment": AUGMENTATIONS, "options": OPTIONS}.get(table, {})
+        return kinds.get(part, (float,))[0] is int
+    return Recipe.__annotations__.get(name, "").startswith("int")
 
 
 def parse_value(text: str) -> Any:

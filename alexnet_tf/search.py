@@ -81,7 +81,7 @@ def _number(text: str) -> float:
     """The finite number that a text names; NaN where it names none."""
     value = parse_value(text)
     try:
-        return value if math.isfinite(value) else math.nan
+        return value if math.isfinite(value) and not isinstance(value, bool) else math.nan
     except (TypeError, OverflowError):  # no number, or more digits than a float holds
         return math.nan
 

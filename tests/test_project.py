@@ -211,7 +211,7 @@ def tracked():
 
 
 def test_runs_and_reports_stay_small():
-    """A run's record and outputs, a released model, and all together; measurements are in the sum alone."""
+    """A run's record and outputs, a released model, and all but the models together, measurements among them."""
     sizes = {path.relative_to(ROOT): path.stat().st_size for path in tracked() if path.is_relative_to(ROOT / "reports")}
     runs, rest, models = collections.Counter(), 0, collections.Counter()
     for path, size in sizes.items():

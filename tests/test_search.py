@@ -39,7 +39,18 @@ BEYOND = "9" * 400  # more digits than a float holds
 
 
 @pytest.mark.parametrize(
-    "text", ["learning_rate", "=1..2", "l2=", "l2=3..1", "l2=a..b", "l2=0.1", "l2=0..1e999", f"l2=0..{BEYOND}"]
+    "text",
+    [
+        "learning_rate",
+        "=1..2",
+        "l2=",
+        "l2=3..1",
+        "l2=a..b",
+        "l2=0.1",
+        "l2=0..1e999",
+        f"l2=0..{BEYOND}",
+        "whiten=false..true",
+    ],
 )
 def test_a_space_that_says_nothing_is_refused(text):
     with pytest.raises(UsageError, match=r"learning_rate=0\.001\.\.0\.1"):
@@ -246,12 +257,14 @@ def test_the_usual_space_has_the_recipe_inside(name):
 
 def test_what_counts_whole_things_is_asked_for_whole_numbers(monkeypatch, tmp_path):
     asked = pretend(monkeypatch, lambda overrides: overrides["batch_size"] / 100)
-    axes = [search.axis("batch_size=16..64"), search.axis("options.width=1..2"), search.axis("augment.crop=1..30")]
-    search.search("cifar10-bn64", 6, axes=axes, folder=tmp_path)
+    spaces = ["batch_size=16..64", "train_images=100..999", "options.width=1..2", "augment.crop=1..30", "l2=0..1"]
+    search.search("cifar10-bn64", 6, axes=[search.axis(space) for space in spaces], folder=tmp_path)
     for one in asked:
         assert isinstance(one["batch_size"], int) and 16 <= one["batch_size"] <= 64
         assert isinstance(one["augment.crop"], int) and 1 <= one["augment.crop"] <= 30
+        assert isinstance(one["train_images"], int) and 100 <= one["train_images"] <= 999
         assert isinstance(one["options.width"], float) and 1 <= one["options.width"] <= 2
+        assert isinstance(one["l2"], float)
     assert len({one["batch_size"] for one in asked}) > 1
 
 
