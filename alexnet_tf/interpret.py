@@ -116,10 +116,10 @@ def _logit(layers: Sequence[keras.layers.Layer], classes: NDArray[np.integer]) -
     return score
 
 
-def _unit(maps: NDArray[np.floating]) -> Maps:
-    """Each map from 0 to 1; one that is zero everywhere, but for the rounding of numbers about 1, is zero."""
+def _unit(maps: NDArray[np.floating], least: float = 0.0) -> Maps:
+    """Each map from 0 to 1; one that nowhere exceeds `least` is zero everywhere."""
     highest = maps.max(axis=(1, 2), keepdims=True)
-    return np.divide(maps, highest, out=np.zeros_like(maps), where=highest > 1e-5).astype("float32")
+    return np.divide(maps, highest, out=np.zeros_like(maps), where=highest > least).astype("float32")
 
 
 def _enlarged(maps: NDArray[np.floating], size: int, remains: float) -> NDArray[np.float32]:
@@ -190,7 +190,7 @@ def integrated_gradients(
     prepare, _ = parts(model)
     found = contributions(model, images, classes)
     found = np.maximum(found, 0) if signed else np.abs(found)
-    return _unit(_enlarged(found, images.shape[1], prepare.remains))
+    return _unit(_enlarged(found, images.shape[1], prepare.remains), least=1e-5)  # of a logit, less is rounding
 
 
 def beliefs(model: keras.Sequential, images: Images, classes: NDArray[np.integer], batch: int = 250) -> Maps:
