@@ -18,9 +18,7 @@ from alexnet_tf.recipe import BUDGETS, PROTOCOLS
 MODELS = "a released model (cifar10, flowers), a run or a .keras file (default: cifar10; with --runs its newest)"
 NAMED = "a path, RECIPE[/BUDGET[/SEED]], or a released model (cifar10, flowers)"
 
-SPACE = (
-    "bounds, or KEY=A,B,C, as whole numbers need; repeat it for several fields (default: rate, weight decay, dropout)"
-)
+SPACE = "bounds, or KEY=A,B,C to choose from; repeat it for several fields (default: rate, weight decay, dropout)"
 
 
 def _seed(text: str) -> int:

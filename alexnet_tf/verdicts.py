@@ -11,7 +11,7 @@ from typing import Any
 from alexnet_tf import evaluation, recipes, runs
 from alexnet_tf.claims import CLAIMS, Claim, reported
 from alexnet_tf.errors import LabError
-from alexnet_tf.intervals import Interval, seeds_to_decide
+from alexnet_tf.intervals import Interval, chance, seeds_to_decide
 from alexnet_tf.recipe import PROTOCOLS
 from alexnet_tf.runs import Run
 
@@ -60,7 +60,7 @@ def judge_difference(found: Interval, sign: int, margin: float) -> tuple[str, st
         return "no effect", f"{where}; all of it within ± {100 * margin:g} points"
     more = seeds_to_decide(found, margin)
     if more:
-        return "inconclusive", f"{where}; about {more} seeds would decide"
+        return "inconclusive", f"{where}; about {more} seeds might decide"
     return "inconclusive", f"{where}; needs more {'seeds' if found.n < 2 else 'test images'}"
 
 
@@ -94,6 +94,14 @@ def measure(claim: Claim, ours: Sequence[Run], theirs: Sequence[Run]) -> Interva
     if claim.rule == "race":
         return evaluation.race(ours, theirs, RACE_TO) if len(shared) > 1 else None
     return evaluation.paired_difference(ours, theirs) if shared else None
+
+
+def chance_of(claim: Claim, ours: Sequence[Run], theirs: Sequence[Run]) -> float:
+    """How likely a difference as large as a claim's runs show would be if there were none; 1 without a measurement."""
+    if claim.rule == "difference":
+        return evaluation.difference_p(ours, theirs)
+    found = measure(claim, ours, theirs)
+    return chance(found, found.n - 1 or math.inf) if found else 1.0
 
 
 def decide(claim: Claim, found: Interval) -> tuple[str, str]:

@@ -46,7 +46,7 @@ def test_levels(low, high, verdict):
 def test_differences(low, high, sign, verdict):
     found, why = verdicts.judge_difference(Interval((low + high) / 2, low, high, 3), sign, 0.01)
     assert found == verdict
-    assert ("seeds would decide" in why) == (verdict == "inconclusive")
+    assert ("seeds might decide" in why) == (verdict == "inconclusive")
 
 
 def test_a_claim_follows_its_runs(make_run, tmp_path):
@@ -197,6 +197,20 @@ def test_ten_crops_are_judged_where_they_were_measured(make_run, tmp_path):
         np.savez_compressed(run.path / "measurements" / "ten_crops.npz", inputs=np.array("x"), ten_crops=ranks)
     row = verdicts.scorecard(tmp_path, [claim])[0]
     assert (row.measured, row.n, row.verdict) == (pytest.approx(0.021), 3, "reproduced")
+
+
+@pytest.mark.parametrize(
+    ("better", "stands"), [((20, 21, 22), True), ((20, -15, 5), False), ((20,), True), ((3,), False)]
+)
+def test_the_chance_of_a_claim_is_below_a_twentieth_where_its_interval_leaves_zero_out(make_run, better, stands):
+    claim = next(claim for claim in CLAIMS if claim.rule == "ten crops")
+    ours = [make_run(claim.recipe, np.arange(1000) < 700, seed=seed) for seed, _ in enumerate(better)]
+    assert verdicts.chance_of(claim, ours, []) == 1  # nothing was measured
+    for run, gain in zip(ours, better, strict=True):
+        (run.path / "measurements").mkdir()
+        ranks = (np.arange(1000) >= 700 + gain).astype("uint8")
+        np.savez_compressed(run.path / "measurements" / "ten_crops.npz", inputs=np.array("x"), ten_crops=ranks)
+    assert (verdicts.chance_of(claim, ours, []) < 0.05) == stands == bool(verdicts.measure(claim, ours, []).side)
 
 
 def test_a_line_of_a_chapter_compares_only_what_can_be_compared(make_run):
