@@ -44,6 +44,11 @@ class Claim:
     best: bool = False  # of a level: the best epoch of the test curve, not the weights kept
     needs: str = ""
 
+    @property
+    def is_difference(self) -> bool:
+        """Whether it is judged by the side of zero that its interval lies on."""
+        return self.rule in ("difference", "ten crops", "overfitting")
+
 
 @dataclass(frozen=True)
 class Disagreement:
@@ -223,6 +228,8 @@ CLAIMS = (
         0.847, "ImageNet of fall 2011, 15 million images of 22,000 kinds, and weeks on a GPU",
     ),
 )  # fmt: skip
+
+DIFFERENCES = frozenset(claim.name for claim in CLAIMS if claim.is_difference)
 
 DISAGREEMENTS = (
     Disagreement(

@@ -106,7 +106,7 @@ def chance_of(claim: Claim, ours: Sequence[Run], theirs: Sequence[Run]) -> float
 
 def decide(claim: Claim, found: Interval) -> tuple[str, str]:
     """The verdict on what was measured, and why."""
-    if claim.rule in ("difference", "ten crops", "overfitting"):
+    if claim.is_difference:
         verdict, why = judge_difference(found, claim.sign, claim.margin)
         if claim.reported is not None and not found.low <= claim.reported <= found.high:
             why += f"; the source's {100 * claim.reported:+.1f} lies outside"

@@ -80,6 +80,10 @@ def test_the_other_figures_are_drawn():
         Verdict("y", "A", None, None, None, None, None, "paper", "not run", ""),
     ]
     assert "reproduced (paper)" in texts(plots.scorecard(rows))
+    rows.append(Verdict("lab-bce/against-base", "C", 0.1, 0.02, -0.03, 0.07, 3, "laptop", "inconclusive", ""))
+    levels, differences = plots.scorecard(rows).axes
+    assert (levels.get_xlabel(), differences.get_xlabel()) == ("accuracy", "difference of accuracies, points")
+    assert [label.get_text() for label in differences.get_yticklabels()] == ["C  lab-bce/against-base"]
 
 
 def test_shares_are_shown_in_percent_and_in_the_same_colours():

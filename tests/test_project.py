@@ -78,7 +78,7 @@ ALLOWED = {
         ),
     },
     "ablation": {"costs", "evaluation", "growth", "intervals", "literature", "plan", "recipes", "runs"},
-    "plots": {"ablation", "intervals", "trust", "verdicts"},
+    "plots": {"ablation", "claims", "intervals", "trust", "verdicts"},
     "predict": {"folders", "layers", "preprocess", "recipes", "runs", "splits"},
     "released": {"datasets", "evaluation", "export", "predict", "recipes", "runs"},
     "interpret": {"models", "preprocess"},

@@ -5,12 +5,13 @@ from __future__ import annotations
 import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from alexnet_tf.claims import DIFFERENCES
 from alexnet_tf.plots.style import BLUE, GREEN, GREY, ORANGE, RED, figure, in_points, styled
 
 if TYPE_CHECKING:
@@ -82,29 +83,41 @@ def _outcome(row: Verdict) -> str:
 
 @styled
 def scorecard(verdicts: Sequence[Verdict]) -> Figure:
-    """Every claim on a line: the source's figure, our interval, the verdict."""
+    """Every claim on a line: the source's figure, our interval, the verdict; differences have a panel of their own."""
+    panels = [[row for row in verdicts if (row.claim in DIFFERENCES) == apart] for apart in (False, True)]
+    panels = [rows for rows in panels if rows]
+    fig, axes = figure(11, 1.2 + 0.34 * len(verdicts), rows=len(panels), heights=[len(rows) for rows in panels])
+    for ax, rows in zip(np.atleast_1d(axes), panels, strict=True):
+        _claims(ax, rows)
     counts = Counter(row.verdict for row in verdicts)
     said = ", ".join(f"{count} {verdict}" for verdict, count in counts.most_common())
-    title = textwrap.fill(f"{len(verdicts)} claims: {said}", 80)
-    fig, ax = figure(11, 1.2 + 0.34 * len(verdicts))
+    fig.axes[0].set_title(textwrap.fill(f"{len(verdicts)} claims: {said}", 80))
+    return fig
+
+
+def _claims(ax: Any, verdicts: Sequence[Verdict]) -> None:
+    """Claims on accuracies, or claims on differences, a line each."""
+    differences = verdicts[0].claim in DIFFERENCES
+    beside = ax.get_yaxis_transform()  # x in widths of the panel
     for place, row in zip(range(len(verdicts))[::-1], verdicts, strict=True):
         color = VERDICT_COLORS[row.verdict]
         if row.reported is not None and row.reported > 1:  # how many times faster: no place on an axis of accuracies
             end = "no end" if row.high is None else f"{row.high:.1f}"
             ours = "" if row.measured is None else f", ours {row.measured:.1f}× [{row.low:.1f}, {end}]"
             ax.text(0.02, place, f"{row.reported:g}× faster{ours}", va="center", fontsize=9)
-            ax.text(1.02, place, _outcome(row), color=color, va="center", fontsize=9)
+            ax.text(1.02, place, _outcome(row), color=color, va="center", fontsize=9, transform=beside)
             continue
         if row.reported is not None:
             ax.plot(row.reported, place, marker="|", color="black", markersize=12, markeredgewidth=2)
         if row.measured is not None:
-            ax.plot([row.low, row.high], [place, place], color=color, linewidth=3, alpha=0.6)
+            ax.plot([row.low, row.high], [place, place], color=color, linewidth=3, alpha=0.6, solid_capstyle="butt")
             ax.plot(row.measured, place, "o", color=color, markersize=5)
-        ax.text(1.02, place, _outcome(row), color=color, va="center", fontsize=9)
+        ax.text(1.02, place, _outcome(row), color=color, va="center", fontsize=9, transform=beside)
     ax.set_yticks(range(len(verdicts))[::-1], [f"{row.source}  {row.claim}" for row in verdicts], fontsize=9)
-    ax.axvline(0, color="#bbbbbb", linewidth=0.8)
-    ax.xaxis.set_major_formatter(PercentFormatter(1.0))
-    ax.set(
-        xlim=(-0.2, 1.0), ylim=(-0.7, len(verdicts) - 0.3), xlabel="accuracy, or difference of accuracies", title=title
-    )
-    return fig
+    ax.set_ylim(-0.7, len(verdicts) - 0.3)
+    ax.set_xlabel("difference of accuracies, points" if differences else "accuracy")
+    ax.xaxis.set_major_formatter(in_points if differences else PercentFormatter(1.0))
+    if differences:
+        ax.axvline(0, color="#bbbbbb", linewidth=0.8)
+    else:
+        ax.set_xlim(0, 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ParamSpec
 
 import matplotlib.pyplot as plt
@@ -54,9 +54,13 @@ class Titled(Figure):
         return "Figure: " + "; ".join([text for text in [self.get_suptitle(), *axes] if text])
 
 
-def figure(width: float, height: float, columns: int = 1, rows: int = 1) -> tuple[Figure, Any]:
-    """A figure with its axes, laid out so that nothing overlaps."""
-    return plt.subplots(rows, columns, figsize=(width, height), layout="constrained", FigureClass=Titled)
+def figure(
+    width: float, height: float, columns: int = 1, rows: int = 1, heights: Sequence[float] | None = None
+) -> tuple[Figure, Any]:
+    """A figure with its axes, laid out so that nothing overlaps; rows are as high as said, or all alike."""
+    return plt.subplots(
+        rows, columns, figsize=(width, height), layout="constrained", height_ratios=heights, FigureClass=Titled
+    )
 
 
 def whole_epochs(ax: Axes, last: float, first: int = 1) -> None:
