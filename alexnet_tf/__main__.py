@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import math
 import sys
 from collections.abc import Callable, Sequence
@@ -179,6 +180,9 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; errors are one line, Ctrl-C is 130."""
+    for stream in (sys.stdin, sys.stdout):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="surrogateescape")  # the name of a file may be in no encoding
     args = parser().parse_args(arguments)
     return told(lambda: args.handler(args), args)
 

@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from alexnet_tf import doors, paintbox, prepared
 from alexnet_tf.errors import LabError, UsageError, choose
 from alexnet_tf.files import read_arrays, write_atomically
-from alexnet_tf.folders import own_folder
+from alexnet_tf.folders import TESTS, own_folder
 from alexnet_tf.recipe import PROTOCOLS
 from alexnet_tf.runs import cache, home
 from alexnet_tf.splits import HELD_OUT, Split, Splits, fold, split_off, stratified, without_part
@@ -239,8 +239,18 @@ LOADERS: dict[str, Callable[[], Splits]] = {
 }
 
 
+def _changed(name: str) -> tuple[int, ...]:
+    """When files last came into a user's own folders or went out of them: what changed is read anew."""
+    if "/" not in name:
+        return ()
+    base = Path(name).expanduser()
+    above = [base, *(base / part for part in ("train", *TESTS))]
+    places = [place for folder in above for place in (folder, *folder.glob("*/")) if place.is_dir()]
+    return tuple(place.stat().st_mtime_ns for place in places)
+
+
 @lru_cache(maxsize=3)
-def _whole(name: str, folder: Path, skip_damaged: bool) -> Splits:
+def _whole(name: str, folder: Path, skip_damaged: bool, changed: tuple[int, ...] = ()) -> Splits:
     """A dataset as it is, kept in memory for the next run of the same process."""
     if "/" in name:
         return own_folder(Path(name).expanduser(), skip_damaged=skip_damaged)
@@ -265,7 +275,7 @@ def load(
     choose("protocol", protocol, PROTOCOLS)
     if "/" not in name:
         choose("dataset", name, LOADERS)
-    whole = _whole(name, data_dir(), skip_damaged)
+    whole = _whole(name, data_dir(), skip_damaged, _changed(name))
     turns = len(TURNS) if name.endswith(TURNED) else 1
     if turns > 1 and (part or held):
         raise UsageError(f"A fold of {name} would be tested on images that it trained on turned: leave folds out.")

@@ -13,7 +13,7 @@ import json
 import re
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,6 +111,12 @@ def before_last(network: Any) -> str:
     return network.layers[last - 1].name
 
 
+def _passes(sizes: Sequence[int], batch: int) -> list[int]:
+    """How often the last layer sees each number of photographs in an epoch: about as many steps for all of them."""
+    steps = [HEAD["epochs"] * -(-size // batch) for size in sizes]
+    return [round(max(HEAD_STEPS, steps[-1]) / each) or 1 for each in steps]
+
+
 def finetune(
     folder: str,
     name: str | None = None,
@@ -160,6 +166,7 @@ def finetune(
         "whiten": False,
         "optimizer": "adam",
         "momentum": 0.9,
+        "weight_decay": 0.0,  # of other optimizers
         "schedule": "constant",
         "warmup": 0.0,
         "label_smoothing": 0.0,
@@ -185,8 +192,7 @@ def finetune(
         )
 
     frozen = {"pretrained": str(weights.resolve()), "frozen": before_last(network), **HEAD}
-    steps = [HEAD["epochs"] * -(-size // BATCH) for size in sizes]
-    passes = [round(max(HEAD_STEPS, steps[-1]) / each) or 1 for each in steps]
+    passes = _passes(sizes, recipe.change({"batch_size": BATCH, **(changes or {})}).batch_size)
     stages = len(sizes) + 1
     head = [
         train(f"{stage} of {stages}: the last layer, on {size} photographs", **frozen, train_images=size, passes=often)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from alexnet_tf.errors import LabError
-from alexnet_tf.splits import HELD_OUT, Split, Splits, split_off
+from alexnet_tf.splits import HELD_OUT, Split, Splits, read_image, split_off
 
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 CHECKED = 20_000  # a folder of more images is not opened file by file before a training
@@ -26,7 +26,7 @@ def own_folder(base: Path, share: float | None = None, skip_damaged: bool = Fals
     Of few images more than a tenth is held out, unless a share is given. Copies are left out, but where a given share
     is held out: a photograph must not be learned and tested.
     """
-    inside = {entry.name for entry in base.iterdir() if entry.is_dir()} if base.is_dir() else set()
+    inside = {entry.name for entry in base.iterdir() if _in_sight(entry)} if base.is_dir() else set()
     tests = [name for name in TESTS if name in inside]
     if "train" not in inside or not (tests or inside == {"train"}):
         return _held_out(base, share, skip_damaged)
@@ -85,7 +85,7 @@ def folder(path: Path | str, skip_damaged: bool = False) -> tuple[Split, tuple[s
     base = Path(path)
     if not base.is_dir():
         raise LabError(f"There is no folder {base}: name one that holds a folder of images a class.")
-    names = tuple(sorted(entry.name for entry in base.iterdir() if entry.is_dir() and entry.name[0] != "."))
+    names = tuple(sorted(entry.name for entry in base.iterdir() if _in_sight(entry)))
     if len(names) < 2:
         raise LabError(f"{base} has {len(names)} class folder(s): a classifier needs at least two.")
     inside: dict[str, list[Path]] = {name: [] for name in names}
@@ -115,7 +115,7 @@ def folder(path: Path | str, skip_damaged: bool = False) -> tuple[Split, tuple[s
 def _tell_of_deeper(base: Path, names: Iterable[str]) -> None:
     """A folder inside a class folder is no part of the class, which somebody might expect."""
     entries = [entry for name in names for entry in (base / name).iterdir()]
-    deeper = sorted(entry for entry in entries if entry.is_dir() and entry.name[0] != ".")
+    deeper = sorted(filter(_in_sight, entries))
     if deeper:
         print(
             f"{len(deeper)} folder(s) inside the classes of {base} are left out, such as "
@@ -146,6 +146,10 @@ def _hidden(file: Path) -> bool:
     return any(part[0] == "." or part == "__MACOSX" for part in file.parts)
 
 
+def _in_sight(folder: Path) -> bool:
+    return folder.is_dir() and not _hidden(Path(folder.name))
+
+
 def damaged(files: Sequence[Path]) -> set[Path]:
     """The files that can't be read as images; each is decoded, small where its format allows."""
 
@@ -154,8 +158,11 @@ def damaged(files: Sequence[Path]) -> set[Path]:
 
         try:
             with Image.open(file) as image:
+                small = image.format == "JPEG"  # which can be shown, if it can be read
                 image.draft("RGB", (32, 32))
                 image.load()
+            if not small:
+                read_image(file)
         except PermissionError:
             raise
         except Exception:  # whatever a hostile file makes its decoder raise

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from alexnet_tf.errors import LabError, choose
+from alexnet_tf.errors import LabError, UsageError, choose
 from alexnet_tf.models.transfer import parts
 from alexnet_tf.preprocess import Preprocess
 from alexnet_tf.quiet import keras
@@ -160,6 +160,8 @@ def gradcam(model: keras.Sequential, images: Images, classes: NDArray[np.integer
     prepare, network = parts(model)
     place = _activated(network, layer or last_large(network)) + 1
     maps = _through(network.layers[:place], prepare(images))
+    if len(maps.shape) != 4:
+        raise UsageError(f"{layer} has no maps to look at: take one of {', '.join(convolutions(network))}.")
     slopes = _gradient(_logit(network.layers[place:], classes), maps)
     weights = slopes.mean(axis=(1, 2), keepdims=True)
     found = np.maximum((np.asarray(maps, "float32") * weights).sum(axis=-1), 0)

@@ -204,6 +204,8 @@ class Recipe:
             raise UsageError(f"{' and '.join(setting)} both set the learning rate: leave one of them as it was.")
         if self.warmup and self.schedule == "constant":
             raise UsageError("warmup is the beginning of a schedule: set schedule to linear or cosine.")
+        if self.weight_decay and self.optimizer not in ("adamw", "muon"):
+            raise UsageError(f"weight_decay is of adamw and muon: {self.optimizer} has l2, so leave weight_decay at 0.")
         for name, (first, second) in PAIRS.items():
             pair = getattr(self, name)
             if pair is not None:

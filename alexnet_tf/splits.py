@@ -30,7 +30,9 @@ def read_image(path: str | Path | io.BytesIO) -> NDArray[np.uint8]:
             if upright.mode in ("F", "I") and image.format != "PNG":  # a PNG's 16 bits are mode I in older PILs
                 raise LabError(f"{named} has 32 bits a pixel, and nothing says which is white: save it with 8 or 16.")
             if upright.mode.startswith("I"):  # 16 bits a pixel: PIL would cut, not scale
-                upright = Image.fromarray((np.asarray(upright) / 257).clip(0, 255).astype("uint8"))
+                wide, clear = np.asarray(upright), upright.info.get("transparency")
+                shown = np.where(wide == clear, 255, (wide / 257).clip(0, 255)).astype("uint8")
+                upright = Image.fromarray(shown)
             if upright.has_transparency_data:
                 upright = upright.convert("RGBA")
                 upright = Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright)

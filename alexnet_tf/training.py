@@ -313,7 +313,8 @@ def _kept(part: str, split: Split, logits: np.ndarray, small: bool) -> dict[str,
 def _rebuilt(split: Split, model: keras.Sequential, preprocess: Preprocess) -> dict[str, np.ndarray]:
     """What a record keeps of a network that rebuilds images: a few, as it saw them and as it painted them."""
     few = split.take(np.arange(min(8, len(split))))
-    seen = model.get_layer("hide")(preprocess(few.pixels), training=True)
+    images, _ = next(iter(streams.evaluation_stream(few, 1, preprocess)))
+    seen = model.get_layer("hide")(images, training=True)
     painted = model(seen, training=False)
     return {
         "test_ids": few.ids,

@@ -1,6 +1,7 @@
 """The command line: exit status, JSON, one clear line, and light imports."""
 
 import inspect
+import io
 import json
 import os
 import re
@@ -158,6 +159,12 @@ def test_missing_things_are_one_line_and_status_1(capsys, tmp_path):
     assert main(["runs", "--runs", str(tmp_path / "none")]) == 1
     assert main(["evaluate", "lab-base", "--runs", str(tmp_path)]) == 1
     assert capsys.readouterr().err.count("\n") == 3
+
+
+def test_paths_on_standard_input_need_no_encoding(monkeypatch, capfd):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"nowhere/caf\xe9.png\n"), "utf-8"))
+    assert main(["predict", "-"]) == 1
+    assert "There is no image nowhere/caf" in capfd.readouterr().err
 
 
 def folder_and_pattern(tmp_path, store, answer, capsys):

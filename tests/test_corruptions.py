@@ -38,6 +38,12 @@ def test_an_image_is_spoilt_alike_in_any_batch_and_pipeline(kind):
     np.testing.assert_allclose(streamed, np.round(whole), atol=1)
 
 
+@pytest.mark.parametrize("kind", ["noise", "fog"])
+def test_what_is_random_is_each_images_own(kind):
+    one, other = np.asarray(corruptions.corrupt(tf.fill([2, 32, 32, 3], 128.0), tf.constant([0, 1]), kind, 3))
+    assert np.abs(one - other).max() > 1
+
+
 def test_by_hand():
     np.testing.assert_allclose(spoil("brightness", 2), np.minimum(PIXELS + 30.0, 255))
     grey = PIXELS.mean(axis=(1, 2, 3), keepdims=True)

@@ -142,6 +142,14 @@ def test_odd_folders_are_told(tmp_path):
         folder(tmp_path / "two")
 
 
+@pytest.mark.parametrize("name", ["__MACOSX", ".ipynb_checkpoints"])
+def test_what_others_put_beside_classes_is_no_class(tmp_path, name):
+    (make_folder(tmp_path / "train") / name).mkdir()
+    (tmp_path / name).mkdir()
+    assert folder(tmp_path / "train")[1] == ("cat", "dog")
+    assert folders.own_folder(tmp_path).class_names == ("cat", "dog")
+
+
 def spoil(base):
     """Six files that no decoder takes, among the good ones."""
     good = (base / "cat" / "0.png").read_bytes()
@@ -166,6 +174,14 @@ def test_damaged_files_are_named_and_counted_and_skipped_only_when_asked(tmp_pat
         file.unlink()
     with pytest.raises(LabError, match="cat holds no image"):
         folder(base, skip_damaged=True)
+
+
+def test_what_no_reader_can_show_is_damaged_too(tmp_path):
+    base = make_folder(tmp_path / "photos")
+    Image.fromarray(np.ones((8, 8), "float32")).save(base / "cat" / "deep.tiff")
+    with pytest.raises(LabError, match=r"1 of 7 files .* cat/deep\.tiff"):
+        folder(base)
+    assert folder(base, skip_damaged=True)[2] == ("cat/deep.tiff",)
 
 
 def test_a_large_folder_is_opened_file_by_file_only_when_damaged_ones_shall_be_left_out(tmp_path, monkeypatch):
@@ -250,8 +266,13 @@ def test_a_folder_of_ones_own_is_a_dataset(tmp_path):
     make_folder(tmp_path / "split" / "test", count=2)
     splits = datasets.load(str(tmp_path / "split"))
     assert (len(splits.train), len(splits.test)) == (8, 4)
+    for file in (tmp_path / "split" / "train" / "cat").iterdir():
+        file.with_stem(f"{file.stem}-more").write_bytes(b"x" + file.read_bytes())
+        break
+    with pytest.raises(LabError, match="1 of 9 files"):
+        datasets.load(str(tmp_path / "split"))
     (tmp_path / "split" / "test" / "dog").rename(tmp_path / "split" / "test" / "cow")
-    datasets._whole.cache_clear()
+    next((tmp_path / "split" / "train" / "cat").glob("*-more*")).unlink()
     with pytest.raises(LabError, match=r"has the classes .*make them equal"):
         datasets.load(str(tmp_path / "split"))
 

@@ -129,6 +129,8 @@ def test_a_run_that_rebuilds_keeps_pictures_and_claims_no_accuracy(own_cache, tm
         picture = tmp_path / "photographs" / name
         picture.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.full((28, 28, 3), shade, "uint8")).save(picture)
+    tiny = {"dataset": str(tmp_path / "photographs"), "train_images": 8, "epochs": 1, "batch_size": 8}
+    assert training.train("few-rebuilt", "quick", 0, tiny).outputs["test_seen"].shape == (7, 28, 28, 3)
     for words, told in (
         (["compare", "few-rebuilt", "few-rebuilt"], "it has no accuracy"),
         (["release", "few-rebuilt", "painter"], "it has no accuracy"),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from alexnet_tf import datasets, evaluation, finetune, growth, models, paintbox, predict, training
+from alexnet_tf import datasets, evaluation, export, finetune, growth, models, paintbox, predict, training
 from alexnet_tf.__main__ import main
 from alexnet_tf.errors import LabError, UsageError
 from alexnet_tf.models import transfer
@@ -96,6 +96,13 @@ def test_a_curve_tells_of_images_and_not_of_steps(tuned):
     assert steps == [finetune.HEAD_STEPS // finetune.HEAD["epochs"]] * 3
 
 
+@pytest.mark.parametrize("batch", [8, 32, 128])
+def test_batches_of_any_size_leave_the_curve_one_of_images(batch):
+    sizes = [15, 30, 60]
+    steps = [often * -(-size // batch) for size, often in zip(sizes, finetune._passes(sizes, batch), strict=True)]
+    assert max(steps) < 1.5 * min(steps)
+
+
 @pytest.mark.slow
 def test_of_few_test_photographs_nothing_is_concluded(tuned, photographs, monkeypatch):
     monkeypatch.setattr(finetune, "FEW", 31)
@@ -109,7 +116,7 @@ def test_of_few_test_photographs_nothing_is_concluded(tuned, photographs, monkey
 
 
 @pytest.mark.slow
-def test_what_it_leaves_is_a_network_like_any_other(tuned, photographs, capsys):
+def test_what_it_leaves_is_a_network_like_any_other(tuned, photographs, monkeypatch, capsys):
     assert main(["evaluate", str(tuned.folder)]) == 0
     assert f"test accuracy {evaluation.accuracy_interval([tuned.whole])}" in capsys.readouterr().out
     assert finetune.started_from(str(tuned.folder)) == finetune.started_from(str(tuned.model))
@@ -117,6 +124,13 @@ def test_what_it_leaves_is_a_network_like_any_other(tuned, photographs, capsys):
     page = (tuned.folder / "report.md").read_text()
     assert re.search(r"The whole network is \d+% sure on average, and right of \d+%", page)
     assert main(["predict", str(next((photographs / "a").iterdir())), "--model", str(tuned.folder)]) == 0
+    assert main(["release", str(tuned.folder), "cifar10"]) == 1
+    assert "is released already" in capsys.readouterr().err
+    places = []
+    monkeypatch.setattr(export, "make", lambda run, formats, folder, images: places.append(folder) or {})
+    with pytest.raises((IndexError, KeyError)):  # nothing was made that could be told
+        main(["export", str(tuned.folder)])
+    assert places == [tuned.folder / "export"]
     alone = transfer.parts(predict.load(tuned.folder / "last-layer.keras"))[1].get_weights()
     head = transfer.parts(predict.load(tuned.head[-1].weights))[1].get_weights()
     assert all(np.array_equal(one, other) for one, other in zip(alone, head, strict=True))

@@ -107,6 +107,9 @@ def test_photographs_are_turned_upright(orientation, ending, tmp_path):
 def test_sixteen_bits_are_scaled_not_cut(tmp_path):
     Image.fromarray(np.full((4, 4), 32896, "uint16")).save(tmp_path / "x.png")
     assert set(read_image(tmp_path / "x.png").ravel()) == {128}
+    levels = np.array([[0, 32896]], "uint16")
+    Image.fromarray(levels).save(tmp_path / "x.png", transparency=0)  # what is clear shows white
+    assert read_image(tmp_path / "x.png")[0, :, 0].tolist() == [255, 128]
 
 
 def test_a_bomb_is_not_opened(tmp_path, monkeypatch):

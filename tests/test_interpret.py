@@ -81,6 +81,8 @@ def test_gradcam_counts_nothing_that_an_activation_of_its_own_lets_not_through()
     picture[:, :, 4:] = 10  # dark: below zero, and dead
     found = interpret.gradcam(model, picture, np.ones(1, int), "conv1")
     assert found[0, :, 4:].max() == 0
+    with pytest.raises(UsageError, match="fc2 has no maps to look at: take one of conv1"):
+        interpret.gradcam(model, picture, np.ones(1, int), "fc2")
 
 
 @pytest.mark.parametrize("name", interpret.METHODS)

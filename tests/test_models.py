@@ -316,5 +316,7 @@ def test_what_pytorch_draws_and_leaks_is_drawn_and_leaked():
     assert float(models.parts.activate("leaky", "x")(np.array([-1.0]))[0]) == pytest.approx(-0.01)
     kernel = np.asarray(models.build("simple", seed=0).get_layer("conv3").kernel)
     assert np.abs(kernel).max() == pytest.approx((9 * 128) ** -0.5, rel=0.01)
+    kernel = np.asarray(models.build("simple", 64, seed=0).get_layer("fc4").kernel)
+    assert np.abs(kernel).max() == pytest.approx(len(kernel) ** -0.5, rel=0.01)
     kernel = np.asarray(models.build("lab3", 67, seed=0, width=0.25, dense_units=8).get_layer("conv3").kernel)
     assert kernel.std() == pytest.approx((2 / np.prod(kernel.shape[:3])) ** 0.5, rel=0.05)

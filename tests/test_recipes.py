@@ -143,6 +143,8 @@ def test_contradictions_are_told():
         RECIPES["flowers-lrn"].change({"steps": [5, 0.1]})
     with pytest.raises(UsageError, match="steps and schedule both set the learning rate"):
         RECIPES["zeng-aug"].change({"schedule": "cosine"})
+    with pytest.raises(UsageError, match="weight_decay is of adamw and muon: sgd has l2"):
+        RECIPES["grid-base"].change({"weight_decay": 0.05})
     with pytest.raises(UsageError, match="warmup is the beginning of a schedule"):
         RECIPES["cifar10-bn64"].change({"warmup": 0.1})
     with pytest.raises(UsageError, match=r"crop_from must be a whole number from 224"):

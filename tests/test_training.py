@@ -9,6 +9,7 @@ import pytest
 from conftest import TINY, train_tiny
 
 from alexnet_tf import (
+    callbacks,
     claims,
     datasets,
     evaluation,
@@ -74,6 +75,12 @@ def test_a_loss_that_is_no_number_stops_with_the_step(tmp_path):
         training.train("cifar10-simple", "quick", 0, changes, store=tmp_path)
     (run,) = runs.listing(tmp_path)
     assert run.state.exists()
+    watch = callbacks.StopOnNaN(run, done=100)  # an epoch that was cut goes on
+    for epoch, step in (1, 101), (2, 1):
+        watch.on_epoch_begin(epoch)
+        with pytest.raises(DivergedError, match=f"at step {step} of epoch {epoch + 1}"):
+            watch.on_train_batch_end(0, {"loss": np.nan})
+        watch.on_epoch_end(epoch)
     with np.load(run.state) as saved:
         assert all(np.isfinite(saved[name]).all() for name in saved.files if name != "about")
 

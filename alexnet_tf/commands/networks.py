@@ -69,13 +69,14 @@ def do_tensorboard(args: argparse.Namespace) -> None:
 
 
 def do_export(args: argparse.Namespace) -> None:
-    from alexnet_tf import export, released, runs
+    from alexnet_tf import export, predict, released, runs
 
     formats = export.chosen(args.formats)
     run = released.find(args.run, args.runs, having_weights=True)
     print(f"using {run}", file=sys.stderr)
     own = isinstance(run, released.Released)
-    folder = args.to or (runs.cache() / "exported" / str(run) if own else run.scratch / "export")
+    committed = run.weights in predict.released().values()  # a checkout takes no more in
+    folder = args.to or (runs.cache() / "exported" / str(run) if committed else run.scratch / "export")
     found = export.make(run, formats, folder, args.images or export.IMAGES)
     rows = export.table(found)
     print(table(rows, list(rows[0])))
@@ -142,8 +143,7 @@ def do_test_folder(args: argparse.Namespace) -> None:
 
 
 def do_release(args: argparse.Namespace) -> None:
-    from alexnet_tf.released import release
-    from alexnet_tf.runs import find
+    from alexnet_tf.released import find, release
 
     print(f"released in {release(find(args.run, args.runs, having_weights=True), args.name)}")
 

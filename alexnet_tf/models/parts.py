@@ -39,6 +39,6 @@ def torch_init(fan_in: int) -> dict[str, Any]:
     """PyTorch's default initialization: weights and biases uniform within 1 / sqrt(fan_in)."""
     bound = fan_in**-0.5
     return {
-        "kernel_initializer": keras.initializers.RandomUniform(-bound, bound),
+        "kernel_initializer": keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform"),  # of what it sees
         "bias_initializer": keras.initializers.RandomUniform(-bound, bound),
     }

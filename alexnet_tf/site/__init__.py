@@ -136,12 +136,6 @@ def _run_page(pages: _Pages, result: Result) -> str:
     return name
 
 
-def _relinked(text: str) -> str:
-    """Links between notebooks lead to their pages; links to files that the site does not hold become plain words."""
-    text = re.sub(r"\((\d\d_\w+)\.ipynb\)", r"(\1.html)", text)
-    return re.sub(r"\[([^\]]+)\]\(\.\./[^)]+\)", r"\1", text)
-
-
 def _parts(pages: _Pages, chapter: Chapter, notebook: Any, places: Sequence[Place]) -> Iterator[dict[str, Any]]:
     """The cells of a notebook, one part after another; pictures become files."""
     from nbconvert.filters import Highlight2HTML, markdown2html
@@ -151,7 +145,7 @@ def _parts(pages: _Pages, chapter: Chapter, notebook: Any, places: Sequence[Plac
     for number, cell in enumerate(notebook.cells):
         if cell.cell_type == "markdown":
             heading = next(iter(re.findall(r"^#+ (.+)$", cell.source, re.M)), heading)
-            yield {"kind": "text", "html": Markup(markdown2html(_relinked(cell.source)))}  # noqa: S704  (our own texts)
+            yield {"kind": "text", "html": Markup(markdown2html(cell.source))}  # noqa: S704  (our own texts)
             continue
         code = cell.source.replace("# NBVAL_CHECK_OUTPUT\n", "")
         yield {"kind": "code", "html": Markup(highlight(code)), "short": code.count("\n") < SHORT}  # noqa: S704
