@@ -78,6 +78,20 @@ def test_the_new_recipe_trains_on_the_new_dataset_and_decides_the_new_claim(foll
 CHANGES = ("--set", "dataset=stripes", "--set", "train_images=None", "--set", "epochs=1")
 
 
+PASTED = (  # into which file, before what, and what
+    ("recipes/source_a.py", "\nRECIPES = (\n", "\n" + BLOCKS["recipe"]),
+    ("recipes/source_a.py", "    CIFAR10_SIMPLE_AUGMENTED,\n", "    CIFAR10_SIMPLE_FLIP,\n"),
+    ("claims.py", ")  # fmt: skip\n\nDIFFERENCES", BLOCKS["claim"].rstrip() + ",\n"),
+    ("recipe.py", '"paintbox", "paintbox-flowers")', '"stripes", '),
+    ("datasets.py", '    "cifar10": (\n', '    "stripes": ("nothing", "they are drawn"),\n'),
+)
+
+
+@pytest.mark.parametrize("file, before", [place[:2] for place in PASTED])
+def test_each_block_has_one_place(file, before):
+    assert (ROOT / "alexnet_tf" / file).read_text().count(before) == 1
+
+
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory):
     """A copy of the checkout into which the three blocks were pasted, as the page says."""
@@ -85,17 +99,9 @@ def copy(tmp_path_factory):
     left_out = shutil.ignore_patterns(".venv*", ".git", ".cache", ".*_cache", ".hypothesis", "__pycache__", "dist")
     shutil.copytree(ROOT, tree, ignore=left_out)
 
-    def insert(file, before, text):
+    for file, before, text in PASTED:
         path = tree / "alexnet_tf" / file
-        whole = path.read_text()
-        assert whole.count(before) == 1, f"{file} has no single {before!r}"
-        path.write_text(whole.replace(before, text + before))
-
-    insert("recipes/source_a.py", "\nRECIPES = (\n", "\n" + BLOCKS["recipe"])
-    insert("recipes/source_a.py", "    CIFAR10_SIMPLE_AUGMENTED,\n", "    CIFAR10_SIMPLE_FLIP,\n")
-    insert("claims.py", ")  # fmt: skip\n\nDISAGREEMENTS", BLOCKS["claim"].rstrip() + ",\n")
-    insert("recipe.py", '"paintbox", "paintbox-flowers")', '"stripes", ')
-    insert("datasets.py", '    "cifar10": (\n', '    "stripes": ("nothing", "they are drawn"),\n')
+        path.write_text(path.read_text().replace(before, text + before))
     with (tree / "alexnet_tf" / "datasets.py").open("a") as file:
         file.write("\n\n" + BLOCKS["dataset"])
     costs = tree / "reports" / "bench" / "costs.json"  # as if its memory had been measured
