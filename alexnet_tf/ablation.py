@@ -166,16 +166,24 @@ def table(found: Sequence[Effect], base: Sequence[Run]) -> str:
     columns = f"{'points':>7}  {'95 % interval':<18}{'p':>7}{'parameters':>12}{'MFLOP':>7}{'time':>7}{'seconds':>9}"
     lines = [f"{'variant':<18}{'knob':<22}{columns}"]
     for effect in found:
-        p = "none" if effect.p is None else f"{effect.p:.3f}" if effect.p >= 0.0005 else "<0.001"
         between = f"[{100 * effect.gain.low:+.1f}, {100 * effect.gain.high:+.1f}]"
         lines.append(
-            f"{effect.variant:<18}{effect.knob:<22}{100 * effect.gain.mean:>+7.1f}  {between:<18}{p:>7}"
+            f"{effect.variant:<18}{effect.knob:<22}{100 * effect.gain.mean:>+7.1f}  {between:<18}{likely(effect.p):>7}"
             f"{effect.parameters:>12,}{effect.flop / 1e6:>7.0f}{effect.took:>7}{effect.lasts:>9}"
         )
     parameters, flop, ratio, seconds = _cost(base)
     reached = f"{'base':<18}{evaluation.accuracy_interval(base)!s:<54}"
     lines.append(f"{reached}{parameters:>12,}{flop / 1e6:>7.0f}{times(ratio):>7}{told(seconds):>9}")
     return "\n".join(lines)
+
+
+def likely(p: float | None) -> str:
+    """A p-value in three digits.
+
+    >>> likely(0.0312), likely(0.0002), likely(None)
+    ('0.031', '<0.001', 'none')
+    """
+    return "none" if p is None else f"{p:.3f}" if p >= 0.0005 else "<0.001"
 
 
 def times(of_base: float | None) -> str:
@@ -246,6 +254,17 @@ def curve(trained: Trained, knob: str, variant: str | None = None) -> dict[int, 
     return {size(runs[0], knob): evaluation.accuracy_interval(runs) for runs in _along(trained, knob, variant)}
 
 
+def fit(trained: Trained, knob: str) -> str:
+    """How many of its training images the base has right in its last epoch, and how many test images, along a size."""
+    shares = []
+    for runs in _along(trained, knob):
+        learned_by_heart = np.mean([run.history[-1]["accuracy"] for run in runs])
+        shares.append(
+            f"{size(runs[0], knob):,}: {learned_by_heart:.0%} and {evaluation.accuracy_interval(runs).mean:.0%}"
+        )
+    return f"right of training images and of test images: {'; '.join(shares)}"
+
+
 def gaps(trained: Trained, knob: str, variant: str) -> dict[int, Interval]:
     """A variant's gain against the base along a growing size, paired."""
     base = {size(runs[0], knob): runs for runs in _along(trained, knob)}
@@ -307,18 +326,20 @@ def kept(trained: Trained, knob: str, variant: str | None = None) -> Interval | 
 def law(trained: Trained, knob: str, variant: str | None = None) -> str | None:
     """How the error of the base or a variant falls along a size, and what that promises, in words; None: too few sizes.
 
-    The power is that of the line through all sizes; what was kept of a promise, that of all but the largest.
+    One line goes through all sizes but the largest, which is measured against it; one through all of them.
     """
     means = {size(runs[0], knob): np.mean([*_errors(runs).values()]) for runs in _along(trained, knob, variant)}
     if len(means) < 3:
         return None
-    level, power = growth.lines([*means], np.array([*means.values()]))
-    largest = max(means)
+    sizes, errors = [*means], np.array([*means.values()])
+    level, power = growth.lines(sizes, errors)
+    *_, before, largest = sizes
     if power >= 0:
         return f"error does not fall with more {knob}"
     twice = 1 - np.exp(level + power * np.log(2 * largest))
     told = (
-        f"error falls like the {knob} to the power of {power:.2f}, and would leave {twice:.1%} right at {2 * largest:,}"
+        f"error falls like the {knob} to the power of {growth.lines(sizes[:-1], errors[:-1])[1]:.2f} up to {before:,}; "
+        f"up to {largest:,} to that of {power:.2f}, which would leave {twice:.1%} right at {2 * largest:,}"
     )
     missed = kept(trained, knob, variant)
     return told + (f"; at {largest:,}, measured minus promised: {missed.points}" if missed else "")

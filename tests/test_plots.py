@@ -147,9 +147,9 @@ def test_curves_against_time_end_with_their_names():
     assert [line.get_marker() for line in sprint.lines] == ["o", "None"]  # a single epoch draws no line
 
 
-def test_growth_ticks_what_was_measured_and_what_is_expected():
+def test_growth_ticks_what_was_measured_and_what_was_promised():
     measured = {size: Interval(rate, rate - 0.1, rate + 0.1, 1) for size, rate in ((20, 0.4), (80, 0.6))}
     figure = plots.growth({"one": measured}, "grows", {160: Interval(0.7, 0.6, 0.8, 1)})
     (ax,) = figure.axes
     assert [label.get_text() for label in ax.get_xticklabels()] == ["20", "80", "160"]
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["expected", "one"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["promised", "one"]

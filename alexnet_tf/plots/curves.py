@@ -119,7 +119,7 @@ def growth(
             color=GREY,
             linestyle="--",
             linewidth=1.3,
-            label="expected",
+            label="promised",
         )
         lows, highs = zip(*[(found.low, found.high) for found in expected.values()], strict=True)
         ax.fill_between(sizes, lows, highs, color=GREY, alpha=0.15, linewidth=0)
