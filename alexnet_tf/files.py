@@ -90,7 +90,7 @@ def refuse_bomb(path: Path) -> None:
         )
 
 
-def read_arrays(path: Path, what: str) -> dict[str, np.ndarray]:
+def read_arrays(path: Path, what: str, remedy: str = "train anew with --fresh") -> dict[str, np.ndarray]:
     """The arrays of an ``.npz`` file, or a sentence about `what` when it is no whole one."""
     import numpy as np
 
@@ -101,4 +101,4 @@ def read_arrays(path: Path, what: str) -> dict[str, np.ndarray]:
     except LabError:
         raise
     except Exception as error:  # whatever damaged bytes make the decoder raise
-        raise LabError(f"{what} are missing or damaged: train anew with --fresh ({path}).") from error
+        raise LabError(f"{what} are missing or damaged: {remedy} ({path}).") from error

@@ -146,7 +146,7 @@ def _trained_before(name: str, run: Run) -> tuple[Path, dict[str, Any]]:
         with contextlib.suppress(LabError):
             earlier = runs.find(name, own, having_weights=True)
     earlier = earlier or runs.find(name, having_weights=True)
-    if not earlier.weights.exists():
+    if not earlier.has_weights:
         with contextlib.suppress(LabError):
             earlier = runs.find(name, runs.spares(), having_weights=True)
     if changed := earlier.outdated():

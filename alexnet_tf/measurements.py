@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from alexnet_tf import datasets, evaluation, predict
 from alexnet_tf.errors import LabError
-from alexnet_tf.files import write_atomically
+from alexnet_tf.files import read_object, write_atomically
 from alexnet_tf.runs import Run
 from alexnet_tf.splits import Splits, stratified
 
@@ -36,7 +36,8 @@ def measured(run: Run, name: str, compute: Callable[[Any], Arrays], inputs: Any 
     arrays = compute(predict.load(predict.weights_of(run)))
     content = io.BytesIO()
     np.savez_compressed(content, inputs=np.array(key), **arrays)  # type: ignore[arg-type]
-    write_atomically(run.path / "measurements" / f"{name}.npz", content.getvalue())
+    if read_object(run.path / "record.json") == run.record:  # else it was trained anew while this measured
+        write_atomically(run.path / "measurements" / f"{name}.npz", content.getvalue())
     return arrays
 
 

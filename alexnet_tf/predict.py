@@ -51,7 +51,7 @@ def find_model(name: str | None, store: Path | str | None = None) -> tuple[Path,
             choose("model or recipe", name.split("/")[0], [*known, *recipes.RECIPES])
         run = runs.find(name, store, having_weights=True)
     else:
-        trained = [run for run in runs.listing(store) if run.weights.exists() and _names_classes(run)]
+        trained = [run for run in runs.listing(store) if _names_classes(run) and run.has_weights]
         if not trained:
             raise LabError(
                 "No trained model is here: train one first, for example 'python -m alexnet_tf train cifar10-bn64'."
@@ -88,7 +88,7 @@ def _classes_beside(model: Path) -> list[str]:
 
 def weights_here(run: runs.Run) -> Path | None:
     """The saved network of a run: its own, or the released one that it became, which keeps it in 16 bits."""
-    if run.weights.exists():
+    if run.has_weights:
         return run.weights
     for path in released().values():
         record = path.parent / "record.json"
@@ -276,13 +276,19 @@ def predict(
     return rows
 
 
+def learned_by(model: Path) -> set[str]:
+    """The digests of the photographs that taught a network, and what it was started from; empty if nothing tells."""
+    file = model.parent / TRAINED_ON
+    return set(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else set()
+
+
 def _never_learned(split: Split, model: Path) -> Split:
     """The images that a network was not trained on, where it is known which ones were."""
-    file = model.parent / TRAINED_ON
-    if not file.exists():
+    known = learned_by(model)
+    if not known:
+        print("No list says which images taught this network: any of them here flatters it.", file=sys.stderr)
         return split
-    learned = set(json.loads(file.read_text(encoding="utf-8")))
-    others = [place for place, digest in enumerate(split.digests()) if digest not in learned]
+    others = [place for place, digest in enumerate(split.digests()) if digest not in known]
     if not others:
         raise LabError(f"All {len(split)} images trained this network, and say nothing of it: measure it on others.")
     if left_out := len(split) - len(others):

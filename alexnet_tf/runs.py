@@ -68,6 +68,10 @@ def is_whole(record: Mapping[str, Any]) -> bool:
     return typed and record.get("checksum", checksum(record)) == checksum(record)
 
 
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
 def changed_fields(then: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """The fields of a recipe that a record's differ from: (value then, value now).
 
@@ -95,7 +99,7 @@ class Run:
         """The whole record of a finished run."""
         file = self.path / "record.json"
         if not file.exists():
-            raise LabError(f"{self} is not finished: run 'python -m alexnet_tf train {self.recipe}' again to go on.")
+            raise LabError(f"{self} is not finished: '{self._going_on}' trains it or goes on with it.")
         record = read_object(file)
         if not is_whole(record):
             raise LabError(f"The record of {self} is truncated or damaged: train it again ({file}).")
@@ -118,7 +122,7 @@ class Run:
         if not any(set(kept.split()) <= found.keys() for kept in KEPT):
             raise LabError(f"The outputs of {self} are not whole: train it anew with --fresh.")
         wanted = self.record.get("outputs_sha256")  # older records know none
-        if wanted and hashlib.sha256(file.read_bytes()).hexdigest() != wanted:
+        if wanted and _digest(file) != wanted:
             raise LabError(f"The outputs of {self} are not its record's: train it anew with --fresh.")
         return found
 
@@ -143,6 +147,18 @@ class Run:
         return self.scratch / "model.keras"
 
     @property
+    def _weights_of(self) -> Path:
+        """The checksum of the record that the weights belong to: a checkout brings other records, and no weights."""
+        return self.weights.with_suffix(".record")
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether the trained model is here, and this record's; of older ones nothing tells whose they are."""
+        if not self.weights.exists():
+            return False
+        return not self._weights_of.exists() or self._weights_of.read_text() == checksum(self.record)
+
+    @property
     def state(self) -> Path:
         """What an unfinished training goes on from."""
         return self.scratch / "state.npz"
@@ -152,8 +168,17 @@ class Run:
         """How to train a finished run again."""
         record = self.record
         words = [record["name"], "--budget", record["budget"], "--seed", str(record["seed"])]
-        words += ["--protocol", record["protocol"]]
-        return f"python -m alexnet_tf train {' '.join([*words, *options(record['overrides'])])}"
+        words += ["--protocol", record["protocol"], *options(record["overrides"])]
+        words += ["--skip-damaged"] * bool(record["provenance"].get("skipped"))
+        return f"python -m alexnet_tf train {' '.join(words)}"
+
+    @property
+    def _going_on(self) -> str:
+        """How to train an unfinished run, as far as what was begun tells."""
+        begun = self._unfinished_summary()
+        words = [self.recipe, "--budget", begun["budget"], "--seed", str(begun["seed"])]
+        words += ["--protocol", begun["protocol"]] if begun["protocol"] else []
+        return f"python -m alexnet_tf train {' '.join([*words, *options(begun['overrides'])])}"
 
     @property
     def anew(self) -> str:
@@ -170,7 +195,8 @@ class Run:
     def measurement(self, name: str) -> dict[str, np.ndarray] | None:
         """What was measured with the weights, if it was kept."""
         file = self.path / "measurements" / f"{name}.npz"
-        return read_arrays(file, f"The measurement {name} of {self}") if file.exists() else None
+        told = f"The numbers of the measurement {name} of {self}", "remove the file, and they are measured anew"
+        return read_arrays(file, *told) if file.exists() else None
 
     def outdated(self) -> list[str]:
         """What differs between the recipe as this run trained it and as it stands today; its trunk's likewise."""
@@ -179,6 +205,9 @@ class Run:
         pairs = changed_fields(record["recipe"], recipe.fields())
         found = [f"{name} was {old!r} and is now {new!r}" for name, (old, new) in pairs.items()]
         began = record["provenance"].get("started_from", {})
+        start = Path(recipe.pretrained or "")
+        if start.suffix == ".keras" and start.exists() and _digest(start) != began.get("sha256"):
+            found.append(f"{start} was another network than it is now")
         if recipe.trunk and "recipe" in began:
             trunk = recipes.get(recipe.trunk).at(record["budget"]).change(began["overrides"])
             more = changed_fields(began["recipe"], trunk.fields()).items()
@@ -194,8 +223,12 @@ class Run:
         beside = [
             (weights, self.weights),
             *(
-                (write_beside(self.path / name, content), self.path / name)
-                for name, content in (("outputs.npz", outputs), ("record.json", record))
+                (write_beside(place, content), place)
+                for place, content in (
+                    (self._weights_of, checksum(json.loads(record)).encode()),
+                    (self.path / "outputs.npz", outputs),
+                    (self.path / "record.json", record),
+                )
             ),
         ]
         (self.path / "record.json").unlink(missing_ok=True)
@@ -219,7 +252,7 @@ class Run:
     def _sweep(self) -> None:
         """Remove what killed processes were in the middle of writing; only the holder of the lock may."""
         for folder in self.path, self.scratch:
-            for partial in folder.glob("*.part"):
+            for partial in (*folder.glob("*.part"), folder / "part.keras"):
                 partial.unlink(missing_ok=True)
 
     def summary(self) -> dict[str, Any]:
@@ -342,7 +375,7 @@ def find(name: str, store: Path | str | None = None, having_weights: bool = Fals
         if run.finished and here[: len(wanted)] == wanted:
             fitting.append(run)
     if having_weights:
-        fitting.sort(key=lambda run: not run.weights.exists())
+        fitting.sort(key=lambda run: not run.has_weights)
     if fitting:
         return fitting[0]
     raise LabError(f"There is no finished run {name!r}: 'python -m alexnet_tf runs' lists what there is.")

@@ -108,8 +108,9 @@ def test_of_few_test_photographs_nothing_is_concluded(tuned, photographs, monkey
     monkeypatch.setattr(finetune, "FEW", 31)
     splits = datasets.load(str(photographs))
     test = dataclasses.replace(splits.test, labels=np.repeat([0, 1, 2], [14, 12, 4]))
-    finetune._report(tuned, "photos", "a network", dataclasses.replace(splits, test=test))
+    finetune._report(tuned, "photos", "a network", dataclasses.replace(splits, test=test), flattered=2)
     page = (tuned.folder / "report.md").read_text()
+    assert "But 2 of them taught what it started from" in page
     assert finetune.TOO_FEW in page
     assert "can't tell them apart" in page
     assert "Hardly tested, on fewer than five photographs: c." in page
@@ -186,6 +187,27 @@ def test_what_other_photographs_taught_is_not_gone_on_with(photographs, finished
         with pytest.raises(LabError, match="enough"):
             finetune.finetune(str(folder), str(finished.path), tmp_path / "tuned")
     assert len(set(stores)) == 3
+
+
+def test_photographs_that_taught_an_earlier_stage_are_told_and_stay_known(photographs, finished, tmp_path, monkeypatch):
+    earlier = tmp_path / "one"
+    earlier.mkdir()
+    shutil.copy(finished.weights, earlier / "model.keras")
+    shutil.copy(finished.path / "record.json", earlier)
+    splits = datasets.load(str(photographs))
+    (earlier / predict.TRAINED_ON).write_text(json.dumps(["0" * 16, *splits.test.digests()[:2]]))
+    told = []
+    monkeypatch.setattr(finetune, "_report", lambda *given: told.append(given[-1]))
+    monkeypatch.setattr(training, "train", lambda *given, **more: finished)
+    tuned = finetune.finetune(str(photographs), str(earlier), tmp_path / "two")
+    assert told == [2]
+    assert predict.learned_by(tuned.model) == {"0" * 16, *splits.test.digests()[:2], *splits.train.digests()}
+
+
+def test_a_training_on_photographs_says_which_taught_it(photographs, tmp_path):
+    changes = {"dataset": str(photographs), "train_images": None, "resize_first": True, **TINY}
+    run = training.train("cifar10-simple", "quick", 0, changes, store=tmp_path)
+    assert predict.learned_by(run.weights) == set(datasets.load(str(photographs)).train.digests())
 
 
 def test_too_few_photographs_and_a_network_of_unknown_origin_are_told(photographs, tmp_path, capsys):

@@ -45,6 +45,25 @@ def test_without_weights_the_command_is_told(trained):
         hidden.rename(run.weights)
 
 
+def test_what_was_measured_of_replaced_weights_is_not_kept(tmp_path):
+    run = training.train("cifar10-bn64", "quick", 0, TINY, store=tmp_path)
+
+    def compute(model):
+        training.train("cifar10-bn64", "quick", 0, TINY, store=tmp_path, fresh=True)  # another process, meanwhile
+        return {"n": np.array(1)}
+
+    assert measurements.measured(run, "x", compute)["n"] == 1
+    assert runs.Run(run.path, run.scratch).measurement("x") is None
+
+
+def test_a_damaged_measurement_has_a_remedy_of_seconds(make_run):
+    run = make_run("lab-base", [True])
+    (run.path / "measurements").mkdir()
+    (run.path / "measurements" / "twins.npz").write_bytes(b"junk")
+    with pytest.raises(LabError, match="remove the file, and they are measured anew"):
+        run.measurement("twins")
+
+
 def test_a_new_training_forgets_old_measurements(tmp_path):
     run = training.train("cifar10-bn64", "quick", 0, TINY, store=tmp_path)
     measurements.measured(run, "x", lambda model: {"n": np.array(1)})

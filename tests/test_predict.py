@@ -138,7 +138,7 @@ def test_a_split_folder_is_measured_part_by_part(tmp_path, tested):
         predict.measured_on(str(tmp_path))
 
 
-def test_a_folder_of_some_of_the_classes_is_measured_by_their_names(tmp_path, monkeypatch):
+def test_a_folder_of_some_of_the_classes_is_measured_by_their_names(tmp_path, monkeypatch, capsys):
     for name, colour in ("blue", (0, 0, 255)), ("red", (255, 0, 0)):
         (tmp_path / name).mkdir()
         Image.new("RGB", (5, 5), colour).save(tmp_path / name / "x.png")
@@ -153,6 +153,7 @@ def test_a_folder_of_some_of_the_classes_is_measured_by_their_names(tmp_path, mo
     monkeypatch.setattr(predict, "load", lambda _: Colours())
     labels, answers, names = predict.measured_on(str(tmp_path))
     assert [names[label] for label in labels] == [names[answer] for answer in answers] == ["blue", "red"]
+    assert "No list says which images taught this network" in capsys.readouterr().err
 
 
 def test_what_lies_out_of_sight_is_not_asked_about(tmp_path):

@@ -248,9 +248,9 @@ def test_wherever_a_process_dies_while_a_run_is_put_in_anothers_place_they_are_n
     with monkeypatch.context() as patch:
         patch.setattr(fitting, "make_optimizer", slower)
         old = train_tiny(tmp_path / "store", epochs=1)
-    ready, finish = [], training._finish
+    ready, finish = [], training.finish
     with monkeypatch.context() as patch:
-        patch.setattr(training, "_finish", lambda *args: ready.append(args))
+        patch.setattr(training, "finish", lambda *args: ready.append(args))
         training.train("cifar10-bn64", "quick", 0, {**TINY, "epochs": 1}, store=tmp_path / "store", fresh=True)
     ((_, recipe, splits, model, begun),) = ready
 

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import shlex
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alexnet_tf import files, runs
+from alexnet_tf.commands import told
 from alexnet_tf.errors import LabError, UsageError
 
 KEYS = [
@@ -134,6 +137,56 @@ def test_predicting_prefers_a_run_that_has_weights(make_run, tmp_path):
     assert runs.find("lab-base", tmp_path, having_weights=True).path.name == "seed-1"
 
 
+def test_weights_of_another_record_are_not_here(sealed, make_run):
+    partial = sealed.path / "part.keras"
+    partial.write_bytes(b"a network")
+    record, outputs = ((sealed.path / name).read_bytes() for name in ("record.json", "outputs.npz"))
+    sealed.scratch.mkdir()
+    sealed.put(partial, outputs, record)
+    assert sealed.has_weights
+    newer = json.loads(record) | {"history": [{"epoch": 1}]}
+    newer["checksum"] = runs.checksum(newer)
+    (sealed.path / "record.json").write_text(json.dumps(newer))  # as a checkout brings it
+    assert not runs.Run(sealed.path, sealed.scratch).has_weights
+
+
+def test_an_unfinished_run_names_its_own_command(tmp_path):
+    run = runs.locate("lab-base", "laptop", 4, {"epochs": 3}, "honest", tmp_path)
+    run.scratch.mkdir(parents=True)
+    begun = {"budget": "laptop", "protocol": "honest", "overrides": {"epochs": 3}, "provenance": {}}
+    (run.scratch / "begun.json").write_text(json.dumps(begun))
+    with pytest.raises(
+        LabError, match="train lab-base --budget laptop --seed 4 --protocol honest --set epochs=3' trains"
+    ):
+        _ = run.record
+
+
+@pytest.mark.parametrize("value", ["./my photos", "a/b.c", "~/x"])
+def test_what_is_printed_to_train_again_is_read_back_as_it_was(value):
+    asked = told.overrides_of([f"dataset={value}", "pretrained=tuned/model.keras", "epochs=3"])
+    assert Path(asked["pretrained"]).is_absolute()
+    again = [item for option in runs.options(asked) for item in shlex.split(option) if item != "--set"]
+    assert told.overrides_of(again) == asked
+
+
+def test_a_run_that_left_damaged_photographs_out_says_so_in_its_command(make_run):
+    run = make_run("lab-base", [True])
+    run.record["provenance"]["skipped"] = ["a.jpg"]
+    assert run.command.endswith(" --skip-damaged")
+
+
+def test_a_run_is_outdated_once_the_file_that_it_started_from_is_another(make_run, tmp_path):
+    start = tmp_path / "model.keras"
+    start.write_bytes(b"one")
+    run = make_run("few-turned-tuned-5", [True], budget="quick", overrides={"pretrained": start.as_posix()})
+    run.record["provenance"]["started_from"] = {"sha256": hashlib.sha256(b"one").hexdigest()}
+    assert not run.outdated()
+    start.write_bytes(b"two")
+    assert run.outdated() == [f"{start} was another network than it is now"]
+    start.unlink()
+    assert not run.outdated()
+
+
 CHANGES = st.tuples(st.floats(0, 1, exclude_max=True), st.integers(1, 255))
 JSON = st.recursive(
     st.none() | st.booleans() | st.floats() | st.text(max_size=5),
@@ -223,7 +276,7 @@ def test_brackets_and_digits_without_end_are_no_record(make_run, content):
 
 def test_what_a_killed_process_was_writing_is_swept_by_the_next(sealed):
     sealed.scratch.mkdir()
-    left = [sealed.path / "outputs.npz.123.part", sealed.scratch / "state.npz.45.part"]
+    left = [sealed.path / "outputs.npz.123.part", sealed.scratch / "state.npz.45.part", sealed.scratch / "part.keras"]
     for partial in left:
         partial.write_bytes(b"half")
     with sealed.locked():

@@ -14,6 +14,7 @@ from alexnet_tf import (
     datasets,
     evaluation,
     events,
+    finishing,
     fitting,
     models,
     pipeline,
@@ -57,7 +58,7 @@ def test_answers_survive_float16():
     """Two classes that float16 can't tell apart, the later one ahead; one beyond its range."""
     logits = np.array([[0.99990, 0.99991, 0.1], [1e6, 2e6, 0.0], [0.2, 0.1, 0.3]], "float32")
     split = Split(np.arange(3), np.arange(3), np.zeros((3, 2, 2, 3), "uint8"))
-    kept = training._kept("test", split, logits, small=False)["test_logits"]
+    kept = finishing._kept("test", split, logits, small=False)["test_logits"]
     assert kept.argmax(axis=1).tolist() == [1, 1, 2]
     assert np.isfinite(kept).all()
     np.testing.assert_allclose(kept[0], logits[0], atol=2e-3)
@@ -422,7 +423,7 @@ def test_binary_cross_entropy_asks_of_each_class_by_itself():
     exact = -(label * np.log(belief) + (1 - label) * np.log(1 - belief)).mean()
     recipe = recipes.get("lab-bce")
     assert float(fitting.make_loss(recipe)(label, logits)) == pytest.approx(exact)
-    use = training.exported(models.build("lenet"), Preprocess(32), recipe)
+    use = finishing.exported(models.build("lenet"), Preprocess(32), recipe)
     assert use.layers[-1].activation is keras.activations.sigmoid
 
 

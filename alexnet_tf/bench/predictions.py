@@ -38,12 +38,12 @@ def predictions(
 
 def _sides(name: str, batches: Sequence[int], tested: int, turn: float, folder: Path) -> dict[str, Callable[[], float]]:
     """What takes turns: a batch of each size, a test set, and ten crops where the recipe has them."""
-    from alexnet_tf import fitting, training
+    from alexnet_tf import finishing, fitting
     from alexnet_tf.bench import fits
 
     recipe, classes = fits.chosen(name)
     network, preprocess = fits.compiled(recipe, classes), fitting.make_preprocess(recipe)
-    whole = training.exported(network, preprocess, recipe)
+    whole = finishing.exported(network, preprocess, recipe)
     height, width = drawn.size_of(recipe.dataset)
     test = drawn.splits(recipe.dataset, classes, 1, tested, folder).test
 
@@ -55,7 +55,7 @@ def _sides(name: str, batches: Sequence[int], tested: int, turn: float, folder: 
         return lambda: whole.predict_on_batch(images)
 
     sides = {f"batch-{count}": an_image(predicted(drawn.pixels(count, height, width)), count) for count in batches}
-    sides["evaluate"] = an_image(lambda: training.logits_of(network, test, classes, preprocess), tested)
+    sides["evaluate"] = an_image(lambda: finishing.logits_of(network, test, classes, preprocess), tested)
     if recipe.crop_from:
         few = drawn.pixels(batches[-1] // 10 or 1, height, width)
 

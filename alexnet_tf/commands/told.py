@@ -59,6 +59,10 @@ def show(rows: list[dict[str, Any]], columns: Sequence[str], as_json: bool) -> N
     print(json.dumps(rows, indent=1) if as_json else table(rows, columns))
 
 
+def _is_path(key: str, value: str) -> bool:
+    return bool(re.search(r"[/\\]", value)) if key == "dataset" else key == "pretrained" and value.endswith(".keras")
+
+
 def overrides_of(items: Sequence[str]) -> dict[str, Any]:
     overrides: dict[str, Any] = {}
     for item in items:
@@ -67,6 +71,8 @@ def overrides_of(items: Sequence[str]) -> dict[str, Any]:
             raise UsageError(f"--set takes KEY=VALUE; received {item!r}.")
         if key in overrides:
             raise UsageError(f"--set {key} is given twice: decide for one value.")
-        folder = key == "dataset" and re.search(r"[/\\]", value)  # a run of it is the same from any working directory
-        overrides[key] = Path(value).expanduser().resolve().as_posix() if folder else parse_value(value)
+        found = parse_value(value)
+        if isinstance(found, str) and _is_path(key, found):  # a run of it is the same from any working directory
+            found = Path(found).expanduser().resolve().as_posix()
+        overrides[key] = found
     return overrides
