@@ -9,6 +9,7 @@ was killed is gone on with by the next call.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import logging
@@ -147,9 +148,8 @@ def search(
             models.check(changed.model, changed.options)
     place = Path(folder) if folder else runs.cache() / "search" / f"{name}-{budget}"
     place.mkdir(parents=True, exist_ok=True)
-    study = _study(place, recipe, axes, seed, folds)
-    if all(one.choices for one in axes):
-        trials = _ask_each_once(study, axes, trials, seed)
+    with _asking(place):
+        study = _study(place, recipe, axes, seed, folds)
 
     def train(trial: Any) -> float:
         values = {one.name: one.suggest(trial) for one in axes}
@@ -175,11 +175,19 @@ def search(
         return sum(reached) / folds
 
     states = optuna.trial.TrialState
-    while len(_begun(study)) < trials:
-        trial = study.ask()
-        # A number of its own for each trial, or processes that begin together would all ask the same.
-        study.sampler = optuna.samplers.TPESampler(seed=seed + 1000 * trial.number, constant_liar=True)
-        with files.locked(_lock(place, trial.number), f"Trial {trial.number + 1} is being trained"):
+    while True:
+        with contextlib.ExitStack() as held:
+            with _asking(place):
+                if all(one.choices for one in axes):
+                    trials = _ask_each_once(study, axes, trials, seed)
+                if len(_begun(study)) >= trials:
+                    break
+                trial = study.ask()
+                held.enter_context(
+                    files.locked(_lock(place, trial.number), f"Trial {trial.number + 1} is being trained")
+                )
+            # A number of its own for each trial, or processes that begin together would all ask the same.
+            study.sampler = optuna.samplers.TPESampler(seed=seed + 1000 * trial.number, constant_liar=True)
             try:
                 study.tell(trial, train(trial))
             except optuna.TrialPruned:
@@ -208,10 +216,20 @@ def _ask_each_once(study: Any, axes: Sequence[Axis], trials: int, seed: int) -> 
     every = [dict(zip(names, values, strict=True)) for values in itertools.product(*(one.choices for one in axes))]
     if trials < len(every):
         every = [every[place] for place in np.random.default_rng(seed).permutation(len(every))]
-    asked = [trial.system_attrs.get("fixed_params", trial.params) for trial in _begun(study, waiting=True)]
+    asked = [_settings(trial) for trial in _begun(study, waiting=True)]
     for combination in [one for one in every if one not in asked][: max(0, trials - len(asked))]:
         study.enqueue_trial(combination)
     return min(trials, len(every))
+
+
+def _settings(trial: Any) -> dict[str, Any]:
+    """What a trial was told to try, though its process may have died before it asked for it; else what it drew."""
+    return trial.system_attrs.get("fixed_params", trial.params)
+
+
+def _asking(place: Path) -> contextlib.AbstractContextManager[None]:
+    """One process at a time counts the trials, asks for another and locks it: who reads then finds no half of that."""
+    return files.locked(place / "ask.lock", f"The search in {place} is being asked", wait=True)
 
 
 def _lock(place: Path, number: int) -> Path:
@@ -225,7 +243,7 @@ def told(values: Mapping[str, Any]) -> str:
 
 
 def _study(place: Path, recipe: Recipe, axes: Sequence[Axis], seed: int, folds: int) -> Any:
-    """The study of a folder; what a killed process was training is asked again first."""
+    """The study of a folder; what a killed process was training is asked again, after what waits already."""
     import optuna
 
     storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(place / "journal.log")))
@@ -247,15 +265,13 @@ def _study(place: Path, recipe: Recipe, axes: Sequence[Axis], seed: int, folds: 
         )
     study.set_user_attr("asked", asked)
     for trial in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
-        if not _lock(place, trial.number).exists():
-            continue  # asked a moment ago by another process, which is about to lock it
         try:
             with files.locked(_lock(place, trial.number), "It is being trained"):
                 stopped = study.tell(trial.number, state=optuna.trial.TrialState.FAIL, skip_if_finished=True)
         except LabError:
             continue  # another process is at it
         if stopped.state.name == "FAIL":  # and was not finished a moment ago
-            study.enqueue_trial(trial.params)
+            study.enqueue_trial(_settings(trial))
     return study
 
 

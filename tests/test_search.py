@@ -1,7 +1,9 @@
 """A search: what it may ask, what it keeps, how it goes on, and that it looks at no test image."""
 
+import contextlib
 import json
 import re
+import threading
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -133,6 +135,36 @@ def test_processes_that_begin_together_ask_different_things(monkeypatch, tmp_pat
     for _ in range(2):
         search.search("cifar10-bn64", 2 - len(studies) + 1, axes=[RATE], folder=tmp_path)
     assert len({overrides["learning_rate"] for overrides in asked}) == len(asked) > 1
+
+
+def test_processes_that_begin_together_repeat_no_combination(monkeypatch, tmp_path):
+    asked, begun, both = pretend(monkeypatch, peak), search._begun, threading.Barrier(2)
+
+    def read_at_once(*args, **kwargs):
+        found = begun(*args, **kwargs)
+        with contextlib.suppress(threading.BrokenBarrierError):  # the other may not read yet
+            both.wait(1)
+        return found
+
+    monkeypatch.setattr(search, "_begun", read_at_once)
+    axes = [search.axis("learning_rate=0.001,0.01,0.1"), search.axis("l2=0,0.001")]
+    words = {"trials": 5, "axes": axes, "folder": tmp_path}
+    threads = [threading.Thread(target=search.search, args=["cifar10-bn64"], kwargs=words) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len({(each["learning_rate"], each["l2"]) for each in asked}) == len(asked) == 5
+
+
+def test_a_process_that_died_before_it_locked_its_trial_uses_none_up(monkeypatch, tmp_path):
+    asked = pretend(monkeypatch, peak)
+    axes = [search.axis("learning_rate=0.001,0.01")]
+    study = search._study(tmp_path, recipes.get("cifar10-bn64").at("quick"), axes, 0, 1)
+    search._ask_each_once(study, axes, 2, 0)
+    study.ask()
+    search.search("cifar10-bn64", 2, axes=axes, folder=tmp_path)
+    assert sorted(each["learning_rate"] for each in asked) == [0.001, 0.01]
 
 
 def test_trials_that_suffice_for_all_choices_try_each_once(monkeypatch, tmp_path):
