@@ -68,7 +68,10 @@ def axis(text: str) -> Axis:
         raise UsageError(f"--space takes KEY=VALUES, {HINT}; received {text!r}.")
     low, between, high = values.partition("..")
     if not between:
-        choices = tuple(dict.fromkeys(map(parse_value, values.split(","))))
+        named = [parse_value(value) for value in values.split(",")]
+        if any(isinstance(value, list | dict) for value in named):
+            raise UsageError(f"--space chooses among numbers and words, not lists, {HINT}; received {text!r}.")
+        choices = tuple(dict.fromkeys(named))
         if len(choices) < 2:
             raise UsageError(f"--space {name} has one value only: fix it with --set, or name several, {HINT}.")
         return Axis(name, choices=choices)
@@ -103,7 +106,7 @@ class Found:
     """What a search has learned so far."""
 
     folder: Path
-    trials: list[dict[str, Any]]  # number, state, accuracy (of the last epoch it reached), and its values
+    trials: list[dict[str, Any]]  # number, state, accuracy (of the last epoch it reached), epochs, and its values
     importances: dict[str, float]  # shares of the accuracy's variance
 
     @property
@@ -138,7 +141,9 @@ def search(
     optuna.logging.set_verbosity(logging.WARNING)
     recipe = recipes.get(name).at(budget).change(fixed or {})
     training.searchable(recipe)
-    axes = axes or usual(recipe)
+    axes = axes or [one for one in usual(recipe) if one.name not in (fixed or {})]
+    if not axes:
+        raise UsageError(f"All that is usually asked of {name} is fixed: name something with --space, {HINT}.")
     names = [one.name for one in axes] + list(fixed or {})
     if twice := {name for name in names if names.count(name) > 1}:
         raise UsageError(f"{', '.join(sorted(twice))} is given twice: search for it once, or fix it with --set.")
@@ -255,7 +260,7 @@ def _study(place: Path, recipe: Recipe, axes: Sequence[Axis], seed: int, folds: 
         asked["folds"] = folds
     begun = study.user_attrs.get("asked", asked)
     if begun != asked:
-        inside = f", {begun['folds']} folds" if "folds" in begun else ""
+        inside = f"; folds {begun.get('folds', 1)}, now {folds}" if begun.get("folds", 1) != folds else ""
         fields = {key: {"value": value} for key, value in begun["recipe"].items()}
         changed = runs.changed_fields(fields, recipe.fields()).items()
         others = "".join(f"; {name} {old!r}, now {new!r}" for name, (old, new) in changed)
@@ -286,7 +291,7 @@ def _found(study: Any, place: Path) -> Found:
                 "number": trial.number + 1,
                 "state": trial.state.name.lower(),
                 "accuracy": trial.value if trial.value is not None else reached[-1] if reached else None,
-                "epochs": len(reached),
+                "epochs": 1 + max(trial.intermediate_values, default=-1),  # one that was gone on with tells its last
                 "values": trial.params,
             }
         )

@@ -52,6 +52,8 @@ BEYOND = "9" * 400  # more digits than a float holds
         "l2=0..1e999",
         f"l2=0..{BEYOND}",
         "whiten=false..true",
+        "fold=[1],[2]",
+        'options={},{"dropout":0.5}',
     ],
 )
 def test_a_space_that_says_nothing_is_refused(text):
@@ -103,8 +105,10 @@ def test_folds_hold_each_part_out_once_and_stop_what_is_hopeless(monkeypatch, tm
     page = search_report.write(found, "cifar10-bn64", "quick", 0, {}, 3306, 3).read_text()
     assert "each of 3 parts of the training images was held out once" in page
     assert "| trial | accuracy | folds |" in page
-    with pytest.raises(LabError, match="asked something else"):
+    with pytest.raises(LabError, match=r"asked something else \(.*; seed 0; folds 3, now 4\)"):
         search.search("cifar10-bn64", 9, axes=[axis], folder=tmp_path, folds=4)
+    with pytest.raises(LabError, match="folds 3, now 1"):
+        search.search("cifar10-bn64", 9, axes=[axis], folder=tmp_path)
 
 
 def test_a_killed_search_keeps_the_folds_that_were_done(monkeypatch, tmp_path):
@@ -235,6 +239,27 @@ def test_what_a_killed_process_was_at_is_asked_again_first(monkeypatch, tmp_path
     assert asked[0] == left.params
     assert len(asked) == 3
     assert [trial["state"] for trial in found.trials].count("fail") == 1
+
+
+def test_a_trial_that_was_gone_on_with_tells_all_its_epochs(monkeypatch, tmp_path):
+    def resumed(name, budget, seed, overrides, store, watch, held=None):
+        for epoch in range(6, 10):
+            watch(epoch, 0.5)
+        return 0.5
+
+    monkeypatch.setattr(training, "validated", resumed)
+    (trial,) = search.search("cifar10-bn64", 1, axes=[RATE], folder=tmp_path).trials
+    assert trial["epochs"] == 10
+
+
+def test_what_is_fixed_is_not_searched_for(monkeypatch, tmp_path):
+    asked = pretend(monkeypatch, peak)
+    found = search.search("cifar10-bn64", 1, fixed={"learning_rate": 0.01}, folder=tmp_path)
+    every = {one.name: one.low for one in search.usual(recipes.get("cifar10-bn64"))}
+    assert {*found.trials[0]["values"], "learning_rate"} == set(every)
+    assert asked[0]["learning_rate"] == 0.01
+    with pytest.raises(UsageError, match="All that is usually asked of cifar10-bn64 is fixed"):
+        search.search("cifar10-bn64", 1, fixed=every, folder=tmp_path)
 
 
 def storage(folder):
