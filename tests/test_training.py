@@ -78,7 +78,7 @@ def test_a_loss_that_is_no_number_stops_with_the_step(tmp_path):
     watch = callbacks.StopOnNaN(done=100)  # an epoch that was cut goes on
     for epoch, step in (1, 101), (2, 1):
         watch.on_epoch_begin(epoch)
-        with pytest.raises(DivergedError, match=rf"at step {step} of epoch {epoch + 1}\.$"):  # not where weights are kept
+        with pytest.raises(DivergedError, match=rf"at step {step} of epoch {epoch + 1}\.$"):  # and of no kept weights
             watch.on_train_batch_end(0, {"loss": np.nan})
         watch.on_epoch_end(epoch)
     with np.load(run.state) as saved:
