@@ -28,9 +28,8 @@ ops = keras.ops
 class StopOnNaN(keras.callbacks.Callback):
     """Stop a training whose loss is NaN or infinite, saying at which step."""
 
-    def __init__(self, run: Run, done: int = 0) -> None:
+    def __init__(self, done: int = 0) -> None:
         super().__init__()
-        self.run = run
         self.done = done  # steps of its first epoch that an earlier process took
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
@@ -42,10 +41,7 @@ class StopOnNaN(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         loss = float((logs or {}).get("loss", 0.0))
         if not math.isfinite(loss):
-            raise DivergedError(
-                f"The loss became {loss} at step {self.done + batch + 1} of epoch {self.epoch + 1}. The weights that "
-                f"were saved last are kept in {self.run.state}. Try a smaller rate: --set learning_rate=..."
-            )
+            raise DivergedError(f"The loss became {loss} at step {self.done + batch + 1} of epoch {self.epoch + 1}.")
 
 
 # Seconds after which the state is saved in the middle of an epoch.

@@ -204,7 +204,7 @@ def _go_on(
     steps = recipe.passes * in_a_pass - saver.step
     watched = recipe.watch or splits.val is not None
     monitored = streams.evaluation_stream(splits.monitored, classes, preprocess, **shared) if watched else None
-    callbacks = [StopOnNaN(saver.run, saver.step), *schedules, saver]
+    callbacks = [StopOnNaN(saver.step), *schedules, saver]
     if devices.first():
         part = "test" if splits.val is None else "validation"
         callbacks = [*callbacks, Progress(saver.run, recipe.epochs, steps, part)]

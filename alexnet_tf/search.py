@@ -9,6 +9,7 @@ was killed is gone on with by the next call.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import logging
@@ -67,7 +68,10 @@ def axis(text: str) -> Axis:
         raise UsageError(f"--space takes KEY=VALUES, {HINT}; received {text!r}.")
     low, between, high = values.partition("..")
     if not between:
-        choices = tuple(dict.fromkeys(map(parse_value, values.split(","))))
+        named = [parse_value(value) for value in values.split(",")]
+        if any(isinstance(value, list | dict) for value in named):
+            raise UsageError(f"--space chooses among numbers and words, not lists, {HINT}; received {text!r}.")
+        choices = tuple(dict.fromkeys(named))
         if len(choices) < 2:
             raise UsageError(f"--space {name} has one value only: fix it with --set, or name several, {HINT}.")
         return Axis(name, choices=choices)
@@ -102,7 +106,7 @@ class Found:
     """What a search has learned so far."""
 
     folder: Path
-    trials: list[dict[str, Any]]  # number, state, accuracy (of the last epoch it reached), and its values
+    trials: list[dict[str, Any]]  # number, state, accuracy (of the last epoch it reached), epochs, and its values
     importances: dict[str, float]  # shares of the accuracy's variance
 
     @property
@@ -137,7 +141,9 @@ def search(
     optuna.logging.set_verbosity(logging.WARNING)
     recipe = recipes.get(name).at(budget).change(fixed or {})
     training.searchable(recipe)
-    axes = axes or usual(recipe)
+    axes = axes or [one for one in usual(recipe) if one.name not in (fixed or {})]
+    if not axes:
+        raise UsageError(f"All that is usually asked of {name} is fixed: name something with --space, {HINT}.")
     names = [one.name for one in axes] + list(fixed or {})
     if twice := {name for name in names if names.count(name) > 1}:
         raise UsageError(f"{', '.join(sorted(twice))} is given twice: search for it once, or fix it with --set.")
@@ -147,9 +153,8 @@ def search(
             models.check(changed.model, changed.options)
     place = Path(folder) if folder else runs.cache() / "search" / f"{name}-{budget}"
     place.mkdir(parents=True, exist_ok=True)
-    study = _study(place, recipe, axes, seed, folds)
-    if all(one.choices for one in axes):
-        trials = _ask_each_once(study, axes, trials, seed)
+    with _asking(place):
+        study = _study(place, recipe, axes, seed, folds)
 
     def train(trial: Any) -> float:
         values = {one.name: one.suggest(trial) for one in axes}
@@ -175,11 +180,19 @@ def search(
         return sum(reached) / folds
 
     states = optuna.trial.TrialState
-    while len(_begun(study)) < trials:
-        trial = study.ask()
-        # A number of its own for each trial, or processes that begin together would all ask the same.
-        study.sampler = optuna.samplers.TPESampler(seed=seed + 1000 * trial.number, constant_liar=True)
-        with files.locked(_lock(place, trial.number), f"Trial {trial.number + 1} is being trained"):
+    while True:
+        with contextlib.ExitStack() as held:
+            with _asking(place):
+                if all(one.choices for one in axes):
+                    trials = _ask_each_once(study, axes, trials, seed)
+                if len(_begun(study)) >= trials:
+                    break
+                trial = study.ask()
+                held.enter_context(
+                    files.locked(_lock(place, trial.number), f"Trial {trial.number + 1} is being trained")
+                )
+            # A number of its own for each trial, or processes that begin together would all ask the same.
+            study.sampler = optuna.samplers.TPESampler(seed=seed + 1000 * trial.number, constant_liar=True)
             try:
                 study.tell(trial, train(trial))
             except optuna.TrialPruned:
@@ -208,10 +221,20 @@ def _ask_each_once(study: Any, axes: Sequence[Axis], trials: int, seed: int) -> 
     every = [dict(zip(names, values, strict=True)) for values in itertools.product(*(one.choices for one in axes))]
     if trials < len(every):
         every = [every[place] for place in np.random.default_rng(seed).permutation(len(every))]
-    asked = [trial.system_attrs.get("fixed_params", trial.params) for trial in _begun(study, waiting=True)]
+    asked = [_settings(trial) for trial in _begun(study, waiting=True)]
     for combination in [one for one in every if one not in asked][: max(0, trials - len(asked))]:
         study.enqueue_trial(combination)
     return min(trials, len(every))
+
+
+def _settings(trial: Any) -> dict[str, Any]:
+    """What a trial was told to try, though its process may have died before it asked for it; else what it drew."""
+    return trial.system_attrs.get("fixed_params", trial.params)
+
+
+def _asking(place: Path) -> contextlib.AbstractContextManager[None]:
+    """One process at a time counts the trials, asks for another and locks it: who reads then finds no half of that."""
+    return files.locked(place / "ask.lock", f"The search in {place} is being asked", wait=True)
 
 
 def _lock(place: Path, number: int) -> Path:
@@ -225,7 +248,7 @@ def told(values: Mapping[str, Any]) -> str:
 
 
 def _study(place: Path, recipe: Recipe, axes: Sequence[Axis], seed: int, folds: int) -> Any:
-    """The study of a folder; what a killed process was training is asked again first."""
+    """The study of a folder; what a killed process was training is asked again, after what waits already."""
     import optuna
 
     storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(place / "journal.log")))
@@ -237,7 +260,7 @@ def _study(place: Path, recipe: Recipe, axes: Sequence[Axis], seed: int, folds: 
         asked["folds"] = folds
     begun = study.user_attrs.get("asked", asked)
     if begun != asked:
-        inside = f", {begun['folds']} folds" if "folds" in begun else ""
+        inside = f"; folds {begun.get('folds', 1)}, now {folds}" if begun.get("folds", 1) != folds else ""
         fields = {key: {"value": value} for key, value in begun["recipe"].items()}
         changed = runs.changed_fields(fields, recipe.fields()).items()
         others = "".join(f"; {name} {old!r}, now {new!r}" for name, (old, new) in changed)
@@ -247,15 +270,13 @@ def _study(place: Path, recipe: Recipe, axes: Sequence[Axis], seed: int, folds: 
         )
     study.set_user_attr("asked", asked)
     for trial in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
-        if not _lock(place, trial.number).exists():
-            continue  # asked a moment ago by another process, which is about to lock it
         try:
             with files.locked(_lock(place, trial.number), "It is being trained"):
                 stopped = study.tell(trial.number, state=optuna.trial.TrialState.FAIL, skip_if_finished=True)
         except LabError:
             continue  # another process is at it
         if stopped.state.name == "FAIL":  # and was not finished a moment ago
-            study.enqueue_trial(trial.params)
+            study.enqueue_trial(_settings(trial))
     return study
 
 
@@ -270,7 +291,7 @@ def _found(study: Any, place: Path) -> Found:
                 "number": trial.number + 1,
                 "state": trial.state.name.lower(),
                 "accuracy": trial.value if trial.value is not None else reached[-1] if reached else None,
-                "epochs": len(reached),
+                "epochs": 1 + max(trial.intermediate_values, default=-1),  # one that was gone on with tells its last
                 "values": trial.params,
             }
         )

@@ -70,9 +70,13 @@ def train(
             begun["provenance"]["skipped"] = list(splits.skipped)
             _tell(f"{len(splits.skipped)} damaged files left out: {', '.join(splits.skipped[:5])}")
         rest = 0 if recipe.drop_remainder else len(splits.train) % recipe.batch_size
-        with devices.spread(on, recipe.batch_size, rest) as share:
-            begun["provenance"].update(devices=share.devices, processes=share.processes)
-            model, saver = fit(run, recipe, splits, seed, begun, share)
+        try:
+            with devices.spread(on, recipe.batch_size, rest) as share:
+                begun["provenance"].update(devices=share.devices, processes=share.processes)
+                model, saver = fit(run, recipe, splits, seed, begun, share)
+        except DivergedError as error:
+            kept = f"The weights that were saved last are kept in {run.state}"
+            raise DivergedError(f"{error} {kept}. Try a smaller rate: --set learning_rate=...") from error
         model = devices.part(model)
         if devices.first():
             saver.set_model(model)
@@ -102,7 +106,7 @@ def validated(
     """The accuracy on held-out training images, and nothing else: no test image is looked at, no run is kept.
 
     Held out is a tenth, or `held` (which part, of how many). `watch` is told each epoch's accuracy and may stop the
-    training with an exception. A killed one goes on where it was.
+    training with an exception. One that was killed, or that a full disk has stopped, goes on where it was.
     """
     recipe = recipes.get(name).at(budget).change(overrides)
     searchable(recipe)
@@ -114,6 +118,8 @@ def validated(
         try:
             with devices.spread("one", recipe.batch_size, 0) as share:
                 _, saver = fit(run, recipe, splits, seed, begun, share, [told])
+        except OSError:  # of the disk, not of the settings: what was saved last is gone on with
+            raise
         except Exception:
             run.discard_state()
             raise

@@ -160,13 +160,18 @@ def test_a_wrong_command_line_is_told_before_anything_is_measured(part, monkeypa
     assert not part
 
 
-def test_a_part_that_fails_is_one_sentence_and_spoils_no_other(part, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [(LabError("It was killed."), "It was killed."), (KeyError("median"), "KeyError: 'median'")],
+    ids=["told", "unforeseen"],
+)
+def test_a_part_that_fails_is_one_sentence_and_spoils_no_other(part, monkeypatch, capsys, error, told):
     def fail(**_):
-        raise LabError("Measuring (it) failed: killed.")
+        raise error
 
     monkeypatch.setattr(line, "PARTS", {"bad": fail, **line.PARTS})
     assert run(monkeypatch, "--rounds", "1") == 1
-    assert capsys.readouterr().err == "alexnet_tf.bench bad: Measuring (it) failed: killed.\n"
+    assert capsys.readouterr().err == f"alexnet_tf.bench bad: {told}\n"
     assert part["rounds"] == 1
 
 

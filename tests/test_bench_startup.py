@@ -43,6 +43,8 @@ def test_tests_are_summed_by_file_the_longest_first(tmp_path):
     (tmp_path / "tests.xml").write_text(f"<testsuites><testsuite>{inside}</testsuite></testsuites>")
     assert list(startup.tests(tmp_path / "tests.xml").items()) == [("test_b", 4.0), ("test_a", 3.5)]
     assert startup.tests(tmp_path / "none.xml") == {}
+    (tmp_path / "cut.xml").write_text("<testsuites><testsu")
+    assert startup.tests(tmp_path / "cut.xml") == {}
 
 
 def test_processes_are_timed_from_start_to_end(monkeypatch, tmp_path, notebook):

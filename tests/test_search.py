@@ -1,7 +1,9 @@
 """A search: what it may ask, what it keeps, how it goes on, and that it looks at no test image."""
 
+import contextlib
 import json
 import re
+import threading
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -50,6 +52,8 @@ BEYOND = "9" * 400  # more digits than a float holds
         "l2=0..1e999",
         f"l2=0..{BEYOND}",
         "whiten=false..true",
+        "fold=[1],[2]",
+        'options={},{"dropout":0.5}',
     ],
 )
 def test_a_space_that_says_nothing_is_refused(text):
@@ -101,8 +105,10 @@ def test_folds_hold_each_part_out_once_and_stop_what_is_hopeless(monkeypatch, tm
     page = search_report.write(found, "cifar10-bn64", "quick", 0, {}, 3306, 3).read_text()
     assert "each of 3 parts of the training images was held out once" in page
     assert "| trial | accuracy | folds |" in page
-    with pytest.raises(LabError, match="asked something else"):
+    with pytest.raises(LabError, match=r"asked something else \(.*; seed 0; folds 3, now 4\)"):
         search.search("cifar10-bn64", 9, axes=[axis], folder=tmp_path, folds=4)
+    with pytest.raises(LabError, match="folds 3, now 1"):
+        search.search("cifar10-bn64", 9, axes=[axis], folder=tmp_path)
 
 
 def test_a_killed_search_keeps_the_folds_that_were_done(monkeypatch, tmp_path):
@@ -133,6 +139,36 @@ def test_processes_that_begin_together_ask_different_things(monkeypatch, tmp_pat
     for _ in range(2):
         search.search("cifar10-bn64", 2 - len(studies) + 1, axes=[RATE], folder=tmp_path)
     assert len({overrides["learning_rate"] for overrides in asked}) == len(asked) > 1
+
+
+def test_processes_that_begin_together_repeat_no_combination(monkeypatch, tmp_path):
+    asked, begun, both = pretend(monkeypatch, peak), search._begun, threading.Barrier(2)
+
+    def read_at_once(*args, **kwargs):
+        found = begun(*args, **kwargs)
+        with contextlib.suppress(threading.BrokenBarrierError):  # the other may not read yet
+            both.wait(1)
+        return found
+
+    monkeypatch.setattr(search, "_begun", read_at_once)
+    axes = [search.axis("learning_rate=0.001,0.01,0.1"), search.axis("l2=0,0.001")]
+    words = {"trials": 5, "axes": axes, "folder": tmp_path}
+    threads = [threading.Thread(target=search.search, args=["cifar10-bn64"], kwargs=words) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len({(each["learning_rate"], each["l2"]) for each in asked}) == len(asked) == 5
+
+
+def test_a_process_that_died_before_it_locked_its_trial_uses_none_up(monkeypatch, tmp_path):
+    asked = pretend(monkeypatch, peak)
+    axes = [search.axis("learning_rate=0.001,0.01")]
+    study = search._study(tmp_path, recipes.get("cifar10-bn64").at("quick"), axes, 0, 1)
+    search._ask_each_once(study, axes, 2, 0)
+    study.ask()
+    search.search("cifar10-bn64", 2, axes=axes, folder=tmp_path)
+    assert sorted(each["learning_rate"] for each in asked) == [0.001, 0.01]
 
 
 def test_trials_that_suffice_for_all_choices_try_each_once(monkeypatch, tmp_path):
@@ -203,6 +239,27 @@ def test_what_a_killed_process_was_at_is_asked_again_first(monkeypatch, tmp_path
     assert asked[0] == left.params
     assert len(asked) == 3
     assert [trial["state"] for trial in found.trials].count("fail") == 1
+
+
+def test_a_trial_that_was_gone_on_with_tells_all_its_epochs(monkeypatch, tmp_path):
+    def resumed(name, budget, seed, overrides, store, watch, held=None):
+        for epoch in range(6, 10):
+            watch(epoch, 0.5)
+        return 0.5
+
+    monkeypatch.setattr(training, "validated", resumed)
+    (trial,) = search.search("cifar10-bn64", 1, axes=[RATE], folder=tmp_path).trials
+    assert trial["epochs"] == 10
+
+
+def test_what_is_fixed_is_not_searched_for(monkeypatch, tmp_path):
+    asked = pretend(monkeypatch, peak)
+    found = search.search("cifar10-bn64", 1, fixed={"learning_rate": 0.01}, folder=tmp_path)
+    every = {one.name: one.low for one in search.usual(recipes.get("cifar10-bn64"))}
+    assert {*found.trials[0]["values"], "learning_rate"} == set(every)
+    assert asked[0]["learning_rate"] == 0.01
+    with pytest.raises(UsageError, match="All that is usually asked of cifar10-bn64 is fixed"):
+        search.search("cifar10-bn64", 1, fixed=every, folder=tmp_path)
 
 
 def storage(folder):

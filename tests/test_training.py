@@ -76,10 +76,10 @@ def test_a_loss_that_is_no_number_stops_with_the_step(tmp_path):
         training.train("cifar10-simple", "quick", 0, changes, store=tmp_path)
     (run,) = runs.listing(tmp_path)
     assert run.state.exists()
-    watch = callbacks.StopOnNaN(run, done=100)  # an epoch that was cut goes on
+    watch = callbacks.StopOnNaN(done=100)  # an epoch that was cut goes on
     for epoch, step in (1, 101), (2, 1):
         watch.on_epoch_begin(epoch)
-        with pytest.raises(DivergedError, match=f"at step {step} of epoch {epoch + 1}"):
+        with pytest.raises(DivergedError, match=rf"at step {step} of epoch {epoch + 1}\.$"):  # and of no kept weights
             watch.on_train_batch_end(0, {"loss": np.nan})
         watch.on_epoch_end(epoch)
     with np.load(run.state) as saved:
@@ -468,6 +468,22 @@ def test_folds_are_those_of_the_images(tmp_path, monkeypatch):
     assert (seen[0].test.ids == fold.test.ids).all()
     assert (seen[1].val.ids == held.val.ids).all()
     assert len(seen[0].test) != len(datasets.load("paintbox").test)
+
+
+@pytest.mark.parametrize(
+    ("error", "kept"),
+    [(OSError(28, "No space left on device"), True), (DivergedError("The loss became nan."), False)],
+    ids=["full-disk", "diverged"],
+)
+def test_what_a_search_has_trained_survives_a_full_disk_and_no_divergence(tmp_path, monkeypatch, error, kept):
+    def fit(run, *_):
+        run.state.touch()
+        raise error
+
+    monkeypatch.setattr(training, "fit", fit)
+    with pytest.raises(type(error)):
+        training.validated("cifar10-bn64", "quick", 0, TINY, tmp_path, print)
+    assert runs.locate("cifar10-bn64", "quick", 0, TINY, "honest", tmp_path).state.exists() == kept
 
 
 def test_a_setting_is_judged_by_the_epoch_that_it_keeps(tmp_path, monkeypatch):

@@ -80,24 +80,29 @@ def in_turns_of(
     return lambda: each(count)
 
 
+def environment(**changed: str) -> dict[str, str]:
+    """This process's variables for one that finds this package wherever it runs."""
+    package = str(Path(__file__).resolve().parents[2])
+    known = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
+    return {**os.environ, "PYTHONPATH": known, **changed}
+
+
 class Worker:
     """A process that does one measurement for each line on its standard input, and prints a number.
 
     It runs a module of this package, and is itself a side of `interleaved`.
     """
 
-    def __init__(self, module: str, *words: str, python: str = sys.executable, **environment: str) -> None:
+    def __init__(self, module: str, *words: str, python: str = sys.executable, **changed: str) -> None:
         self.name = " ".join((module, *words))
         self.errors = tempfile.TemporaryFile()  # noqa: SIM115  (`close` does)
-        package = str(Path(__file__).resolve().parents[2])
-        known = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
         self.process = subprocess.Popen(
             [python, "-m", f"alexnet_tf.bench.{module}", *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.errors,
             text=True,
-            env={**os.environ, "PYTHONPATH": known, **environment},
+            env=environment(**changed),
         )
 
     def __call__(self) -> float:

@@ -132,9 +132,10 @@ def run(parts: Sequence[str], rounds: int, names: Sequence[str] | None, folder: 
         own = {"recipes": names} if names and part not in FIXED else {}
         try:
             results = {} if part == "page" else PARTS[part](rounds=rounds, **own)
-        except LabError as error:
-            print(f"alexnet_tf.bench {part}: {error}", file=sys.stderr)
-            status = error.status
+        except Exception as error:  # whatever it is: the others' hours are not lost
+            told = error if isinstance(error, LabError) else f"{type(error).__name__}: {error}"
+            print(f"alexnet_tf.bench {part}: {told}", file=sys.stderr)
+            status = getattr(error, "status", 1)
             continue
         if results:
             save(folder, f"{part} ({' '.join(names)})" if own and names else part, results)

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import sys
 from collections.abc import Callable
 from typing import Any
 
+from alexnet_tf import provenance
 from alexnet_tf.bench import TURN, in_turns_of
 
 Stack = list[Any]
@@ -101,7 +101,7 @@ def training(
     """
     import torch
 
-    torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    torch.set_num_threads(provenance.cores())
     torch.manual_seed(0)
     net = build(name, classes, dropout).to(memory_format=torch.channels_last)
     images = torch.randn(batch_size, 3, image_size, image_size).to(memory_format=torch.channels_last)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -12,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from alexnet_tf.bench import ROUNDS, interleaved, summary, timed
+from alexnet_tf.bench import ROUNDS, environment, interleaved, summary, timed
 from alexnet_tf.errors import LabError
 
 STEP = '{"turn": 0.001}'
@@ -28,8 +27,7 @@ STARTS: dict[str, Sequence[str]] = {
 
 def _begin(words: Sequence[str]) -> Callable[[], float]:
     """A process from its start to its end."""
-    package = str(Path(__file__).resolve().parents[2])
-    own = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))}
+    own = environment()
 
     def work() -> None:
         done = subprocess.run([sys.executable, *words], input="go\n", capture_output=True, text=True, env=own)
@@ -83,10 +81,12 @@ def _duration(part: Mapping[str, Any]) -> float:
 
 
 def tests(file: Path) -> dict[str, float]:
-    """Seconds of each file of tests, as pytest noted them when ``make test`` ran last; nothing if it never did."""
-    if not file.exists():
-        return {}
+    """Seconds of each file of tests, as pytest noted them when ``make test`` last ran to its end, if ever."""
     took: dict[str, float] = defaultdict(float)
-    for case in ElementTree.parse(file).iter("testcase"):  # noqa: S314  (written by our own pytest)
+    try:
+        cases = ElementTree.parse(file).iter("testcase")  # noqa: S314  (written by our own pytest)
+    except (FileNotFoundError, ElementTree.ParseError):  # none, or one that was cut
+        return {}
+    for case in cases:
         took[case.get("classname", "").removeprefix("tests.")] += float(case.get("time", 0))
     return {name: round(seconds, 2) for name, seconds in sorted(took.items(), key=lambda one: -one[1])}
