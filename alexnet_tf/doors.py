@@ -214,7 +214,8 @@ def _places(data_dir: Path, *wanted: str) -> Iterator[Path]:
     """Where files or folders of these names lie: the data folder, Kaggle's input, the Keras cache."""
     keras_home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "datasets"
     kaggle = Path(os.environ.get("ALEXNET_KAGGLE_INPUT", "/kaggle/input"))
-    for base in data_dir, kaggle, keras_home:
+    owners = sorted(kaggle.glob("datasets/*"))  # Kaggle mounts by owner and name what it once mounted by name alone
+    for base in data_dir, kaggle, *owners, keras_home:
         for name in wanted:
             deep = [*base.glob(name), *base.glob(f"*/{name}"), *base.glob(f"*/*/{name}")]
             yield from sorted(deep, key=lambda path: (len(path.parts), path))

@@ -49,10 +49,11 @@ def explore(model: Any, images: Sequence[np.ndarray], names: Sequence[str]) -> A
     output = ipywidgets.Output()
 
     def draw(_: Any = None) -> None:
+        files = [*own.value.values()] if isinstance(own.value, dict) else own.value  # a dict in ipywidgets 7: Colab's
         with output:
             output.clear_output(wait=True)
             try:
-                image = read_image(io.BytesIO(own.value[0]["content"])) if own.value else images[which.value]
+                image = read_image(io.BytesIO(files[0]["content"])) if files else images[which.value]
             except (LabError, OSError) as error:
                 print(error)
                 return
@@ -60,7 +61,7 @@ def explore(model: Any, images: Sequence[np.ndarray], names: Sequence[str]) -> A
             plots.plt.close("all")
 
     def choose_again(_: Any) -> None:
-        own.value = ()
+        own.set_trait("value", type(own.value)())  # in ipywidgets 7 it may not be assigned
         draw()
 
     which.observe(choose_again, "value")

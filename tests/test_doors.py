@@ -82,6 +82,7 @@ def test_folder_and_archive_hold_the_same_images(tmp_path):
     "place",
     [
         f"data/{doors.FOLDER}", f"data/{doors.ARCHIVE}", f"kaggle/cifar10-python/{doors.FOLDER}",
+        f"kaggle/datasets/owner/cifar10-python/{doors.FOLDER}", f"kaggle/datasets/owner/slug/inside/{doors.ARCHIVE}",
         f"keras/datasets/{doors.FOLDER}", f"keras/datasets/{doors.FOLDER}-target/{doors.FOLDER}",
     ],
 )  # fmt: skip
@@ -331,7 +332,13 @@ def test_all_files_of_a_dataset_are_got(tmp_path, server, monkeypatch):
     assert len(datasets.load("fashion_mnist").train) == 30
 
 
-@pytest.mark.parametrize("place", ["data/fashion-mnist", "data", "kaggle/fashionmnist", "keras/datasets/fashion-mnist"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        *("data/fashion-mnist", "data", "kaggle/fashionmnist", "kaggle/datasets/owner/fashionmnist"),
+        "keras/datasets/fashion-mnist",
+    ],
+)
 @pytest.mark.parametrize("packed", [True, False])
 def test_fashion_mnist_is_found_where_machines_keep_it(tmp_path, place, packed):
     make_fashion(tmp_path / place, packed)

@@ -3,8 +3,10 @@
 import datetime
 import io
 
+import ipywidgets
 import numpy as np
 import pytest
+import traitlets
 from PIL import Image
 
 from alexnet_tf import paintbox, panel, plots, predict
@@ -64,6 +66,28 @@ def test_every_choice_is_answered(opened):
     for (image, layer), (place, wanted) in zip(asked[:5], expected, strict=True):
         assert layer == wanted
         np.testing.assert_array_equal(image, np.full((50, 40, 3), 200) if place is None else PICTURES[place])
+
+
+class UploadOfSeven(ipywidgets.DOMWidget):
+    """What an upload is in ipywidgets 7, which Colab has: files by name, and nobody may assign them."""
+
+    accept, description = traitlets.Unicode(), traitlets.Unicode()
+    value = traitlets.Dict(read_only=True)
+
+
+def test_an_older_panel_takes_pictures_too(released, monkeypatch):
+    asked = []
+    monkeypatch.delenv("ALEXNET_HEADLESS", raising=False)
+    monkeypatch.setattr(panel, "still", lambda model, image, names, layer: asked.append(image))
+    monkeypatch.setattr(ipywidgets, "FileUpload", UploadOfSeven)
+    which, own, _ = panel.explore(released, PICTURES, NAMES).children[0].children
+    content = io.BytesIO()
+    Image.fromarray(PICTURES[2]).save(content, "PNG")
+    own.set_trait("value", {"own.png": {"metadata": {"name": "own.png"}, "content": content.getvalue()}})
+    np.testing.assert_array_equal(asked[-1], PICTURES[2])
+    which.value = 1
+    assert own.value == {}
+    np.testing.assert_array_equal(asked[-1], PICTURES[1])
 
 
 def test_a_file_that_is_no_image_is_one_sentence(opened, capsys):
