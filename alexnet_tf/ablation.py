@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,17 +52,20 @@ class Effect:
 
 
 def finished(budget: str, seeds: int) -> list[str]:
-    """The recipes of the grid of which all trainings are there, none of an older recipe or being made anew."""
+    """The recipes of the grid of which all trainings are there, none of an older recipe or being made anew.
+
+    Those that diverged among them.
+    """
 
     def stands(name: str, seed: int) -> bool:
         run = locate(name, budget, seed)
-        return run.finished and not run.begun and not run.outdated()
+        return bool(run.diverged) or (run.finished and not run.begun and not run.outdated())
 
     names = [recipe.name for recipe in grid.RECIPES]
     return [name for name in names if all(stands(name, seed) for seed in range(seeds))]
 
 
-def missing(trained: Trained) -> str:
+def missing(trained: Container[str]) -> str:
     """The recipes of which not all is trained, in words, by what they turn."""
     groups = {**grid.KNOBS, **grid.GROWTH}
     names = {"base": [grid.BASE.name]}

@@ -2,7 +2,7 @@
 
 ``<runs>/<recipe>/<budget>[-<hash>]/seed-<n>/`` holds ``record.json`` (written last and
 atomically: a run without a whole record is unfinished), ``outputs.npz`` (ids, labels, float16
-logits; in small records answers alone) and ``measurements/``. Weights and half-done trainings lie under ``.cache/``.
+logits; in small records answers alone) and ``measurements/``; of a training that diverged, ``diverged.json``. Weights and half-done trainings lie under ``.cache/``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from alexnet_tf import recipes
 from alexnet_tf.errors import LabError, choose
-from alexnet_tf.files import locked, read_arrays, read_object, write_beside
+from alexnet_tf.files import locked, read_arrays, read_object, write_atomically, write_beside
 from alexnet_tf.recipe import BUDGETS, DEFAULTS, override_hash
 
 if TYPE_CHECKING:
@@ -83,6 +83,8 @@ def changed_fields(then: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str,
     return {name: (old, new) for name, (old, new) in pairs.items() if old != new}
 
 
+DIVERGED = "diverged.json"  # in place of a record: what became of a training that has none
+
 # What the outputs of a run may be.
 KEPT = ("test_ids test_labels test_logits", "test_right", "test_ids test_seen test_rebuilt")
 
@@ -99,7 +101,7 @@ class Run:
         """The whole record of a finished run."""
         file = self.path / "record.json"
         if not file.exists():
-            raise LabError(f"{self} is not finished: '{self._going_on}' trains it or goes on with it.")
+            raise LabError(f"{self} is not finished: '{self.command}' trains it or goes on with it.")
         record = read_object(file)
         if not is_whole(record):
             raise LabError(f"The record of {self} is truncated or damaged: train it again ({file}).")
@@ -165,20 +167,12 @@ class Run:
 
     @property
     def command(self) -> str:
-        """How to train a finished run again."""
-        record = self.record
-        words = [record["name"], "--budget", record["budget"], "--seed", str(record["seed"])]
-        words += ["--protocol", record["protocol"], *options(record["overrides"])]
-        words += ["--skip-damaged"] * bool(record["provenance"].get("skipped"))
+        """How to train it again, or to go on with it as it was begun."""
+        about = self.summary()
+        words = [about["recipe"], "--budget", about["budget"], "--seed", str(about["seed"])]
+        words += ["--protocol", about["protocol"] or "source", *options(about["overrides"])]
+        words += ["--skip-damaged"] * bool(self.finished and self.record["provenance"].get("skipped"))
         return f"python -m alexnet_tf train {' '.join(words)}"
-
-    @property
-    def _going_on(self) -> str:
-        """How to train an unfinished run, as far as what was begun tells."""
-        begun = self._unfinished_summary()
-        words = [self.recipe, "--budget", begun["budget"], "--seed", str(begun["seed"])]
-        words += ["--protocol", begun["protocol"]] if begun["protocol"] else []
-        return f"python -m alexnet_tf train {' '.join([*words, *options(begun['overrides'])])}"
 
     @property
     def anew(self) -> str:
@@ -191,6 +185,15 @@ class Run:
     def history(self) -> list[dict[str, float]]:
         """One row an epoch, each epoch exactly once."""
         return self.record["history"]
+
+    @property
+    def diverged(self) -> str:
+        """How a training by today's recipe ended whose loss was no number any more; empty if none did."""
+        found = read_object(self.path / DIVERGED)
+        if self.finished or not found:
+            return ""
+        recipe = recipes.get(found["name"]).at(found["budget"]).change(found["overrides"])
+        return "" if changed_fields(found["recipe"], recipe.fields()) else found["told"]
 
     def measurement(self, name: str) -> dict[str, np.ndarray] | None:
         """What was measured with the weights, if it was kept."""
@@ -235,6 +238,13 @@ class Run:
         shutil.rmtree(self.path / "measurements", ignore_errors=True)  # of the weights that are being replaced
         for partial, place in beside:
             partial.replace(place)
+        (self.path / DIVERGED).unlink(missing_ok=True)
+
+    def keep_divergence(self, told: str, begun: Mapping[str, Any]) -> None:
+        """Write down how a training ended that has no result, unless an earlier one has."""
+        if not self.finished:
+            content = json.dumps({"told": told, **begun}, indent=1) + "\n"
+            write_atomically(self.path / DIVERGED, content.encode())
 
     def discard_state(self) -> None:
         """Forget an unfinished training; a finished run stays until a new one replaces it."""

@@ -75,6 +75,8 @@ def train(
                 begun["provenance"].update(devices=share.devices, processes=share.processes)
                 model, saver = fit(run, recipe, splits, seed, begun, share)
         except DivergedError as error:
+            if devices.first():
+                run.keep_divergence(str(error), begun)
             kept = f"The weights that were saved last are kept in {run.state}"
             raise DivergedError(f"{error} {kept}. Try a smaller rate: --set learning_rate=...") from error
         model = devices.part(model)
@@ -141,9 +143,12 @@ def train_all(
     """Every recipe with every seed; says before each training how many remain and about how long they take.
 
     All recipes are trained once before any is twice, but what a missing one starts from before it. A training that
-    diverges ends all, unless there is a list for such recipes' names: then the others go on without them.
+    diverges ends all, unless there is a list for such recipes' names: then the others go on without them, and without
+    those of which it is known.
     """
-    wanted = [(name, seed) for seed in range(seeds) for name in names]
+    if diverged is not None and not fresh:
+        diverged += [name for name in names if any(runs.locate(name, budget, seed).diverged for seed in range(seeds))]
+    wanted = [(name, seed) for seed in range(seeds) for name in names if name not in (diverged or ())]
     missing = [(name, seed) for name, seed in wanted if fresh or not runs.locate(name, budget, seed).finished]
     trunks = dict.fromkeys((trunk, seed) for name, seed in missing if (trunk := recipes.get(name).trunk))
     lost = [pair for pair in trunks if pair not in missing and not _weights_are_here(*pair, budget)]

@@ -269,6 +269,11 @@ def test_what_is_not_trained_yet_is_left_out(trained, monkeypatch, tmp_path):
     (runs["grid-gelu"][1].path / "record.json").write_text(json.dumps(runs["grid-gelu"][1].record))
     assert ablation.finished("laptop", 3) == ["grid-base"]
     assert ablation.finished("laptop", 1) == ["grid-base", "grid-gelu"]
+    recipe = {field: {"value": value} for field, value in recipes.get("grid-elu").at("laptop").fields().items()}
+    known = {"name": "grid-elu", "budget": "laptop", "overrides": {}, "recipe": recipe}
+    for seed in range(3):
+        locate("grid-elu", "laptop", seed, store=tmp_path).keep_divergence("no number", known)
+    assert ablation.finished("laptop", 3) == ["grid-base", "grid-elu"]
 
 
 @pytest.mark.parametrize("budget", ["quick", "laptop"])

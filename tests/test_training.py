@@ -76,6 +76,7 @@ def test_a_loss_that_is_no_number_stops_with_the_step(tmp_path):
         training.train("cifar10-simple", "quick", 0, changes, store=tmp_path)
     (run,) = runs.listing(tmp_path)
     assert run.state.exists()
+    assert run.diverged.startswith("The loss became")
     watch = callbacks.StopOnNaN(done=100)  # an epoch that was cut goes on
     for epoch, step in (1, 101), (2, 1):
         watch.on_epoch_begin(epoch)
@@ -190,6 +191,7 @@ def test_what_diverges_ends_all_or_is_left_out_and_named(monkeypatch, tmp_path, 
         training.train_all(names, seeds=2)
     diverged = []
     begun.clear()
+    monkeypatch.setattr(runs, "store_for", lambda budget: tmp_path)
     found = training.train_all(names, seeds=3, diverged=diverged)
     assert begun == [("paper-relu", 0), ("paper-tanh", 0), ("paper-relu", 1), ("paper-tanh", 1), ("paper-tanh", 2)]
     assert (list(found), diverged) == (["paper-tanh"], ["paper-relu"])
@@ -197,6 +199,17 @@ def test_what_diverges_ends_all_or_is_left_out_and_named(monkeypatch, tmp_path, 
     told = capsys.readouterr().err
     assert "no number" in told
     assert "1 of 6 runs to train" in told  # those that are not begun any more don't count
+    recipe = {field: {"value": value} for field, value in recipes.get("paper-relu").at("quick").fields().items()}
+    known = {"name": "paper-relu", "budget": "quick", "overrides": {}, "recipe": recipe}
+    kept = runs.locate("paper-relu", "quick", 2)
+    kept.keep_divergence("no number", known)
+    begun.clear()
+    diverged = []
+    training.train_all(names, seeds=3, diverged=diverged)
+    assert begun == [("paper-tanh", 0), ("paper-tanh", 1), ("paper-tanh", 2)]
+    assert diverged == ["paper-relu"]
+    kept.keep_divergence("no number", known | {"recipe": {**recipe, "momentum": {"value": 0.1}}})
+    assert not kept.diverged  # an older recipe's is tried anew
 
 
 @pytest.fixture
