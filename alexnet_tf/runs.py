@@ -1,8 +1,8 @@
 """A run on disk: the waist of the hourglass. Above it things train, below it things are judged.
 
-``<runs>/<recipe>/<budget>[-<hash>]/seed-<n>/`` holds ``record.json`` (written last and atomically: a run without a whole
-record is unfinished), ``outputs.npz`` (ids, labels, float16 logits; in small records answers alone) and
-``measurements/``; of a training that diverged, ``diverged.json``. Weights and half-done trainings lie under ``.cache/``.
+``<runs>/<recipe>/<budget>[-<hash>]/seed-<n>/`` holds ``record.json`` (written last and atomically: without a whole
+record a run is unfinished), ``outputs.npz`` (ids, labels, float16 logits; in small records answers alone) and
+``measurements/``; of a training that diverged, ``diverged.json``. Weights and begun trainings lie under ``.cache/``.
 """
 
 from __future__ import annotations
