@@ -12,7 +12,6 @@ import contextlib
 import hashlib
 import io
 import json
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -21,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from alexnet_tf import datasets, devices, files, provenance, recipes, runs
+from alexnet_tf import datasets, devices, provenance, recipes, runs
 from alexnet_tf.errors import DivergedError, LabError, UsageError
 from alexnet_tf.fitting import damage_told, fit, make_loss, make_preprocess, streams
 from alexnet_tf.preprocess import Preprocess
@@ -63,7 +62,7 @@ def train(
         _tell(f"{told}: trained anew, as it takes seconds.")
     with run.locked() if devices.first() else contextlib.nullcontext():
         now = runs.Run(run.path, run.scratch)
-        fresh = fresh and not _made_for_these_reports(now)
+        fresh = fresh and not now.made_for_these_reports
         if fresh and devices.first():
             run.discard_state()
         if not fresh and now.finished and not now.begun and not now.outdated():
@@ -93,12 +92,6 @@ def train(
             with damage_told(splits):
                 _finish(run, recipe, splits, model, begun)
     return runs.Run(run.path, run.scratch)
-
-
-def _made_for_these_reports(run: Run) -> bool:
-    """Whether a run was finished since the reports began that are being made: fresh once is enough for all of them."""
-    began, record = os.environ.get("ALEXNET_REPORTS_BEGAN"), files.read_object(run.path / "record.json")
-    return bool(began) and runs.is_whole(record) and record["provenance"].get("finished", "") > began
 
 
 def searchable(recipe: Recipe) -> None:
