@@ -13,7 +13,7 @@ PY := .venv/bin/python
 SHARED := -n auto --maxprocesses 4 --durations 10 -rs
 
 # What of .cache can't be made again in minutes.
-TOOK_HOURS := weights spares search
+TOOK_HOURS := weights spares search runs indexes
 
 BUDGET ?= quick
 ONLY ?=
@@ -70,6 +70,6 @@ site: setup  ## The committed reports as static pages, into dist/site/
 lab: setup  ## Open JupyterLab on the notebooks
 	@"$(PY)" -m jupyterlab --notebook-dir notebooks --LabApp.default_url=/lab/tree/START.ipynb
 
-clean:  ## Remove .venv, caches and quick reports (runs, weights, searches and begun trainings stay)
+clean:  ## Remove .venv, caches and quick reports (runs, weights, searches, begun trainings and indexes stay)
 	@mkdir -p .cache && find .cache -mindepth 1 -maxdepth 1 $(patsubst %,! -name %,$(TOOK_HOURS)) -exec rm -rf {} +
 	@rm -rf .venv .venv-oldest reports/quick build dist *.egg-info .pytest_cache .mypy_cache .hypothesis .ruff_cache .coverage

@@ -82,14 +82,25 @@ def run(command, log_path):
 def install(root, name=".venv", lock="requirements.lock"):
     """Make the environment, unless it stands already."""
     venv = os.path.join(root, name)
-    python = os.path.join(venv, "Scripts" if os.name == "nt" else "bin", "python")
+    python = os.path.join(venv, *(("Scripts", "python.exe") if os.name == "nt" else ("bin", "python")))
     stamp = os.path.join(venv, ".ready")
+    wanted = fingerprint(root, lock)
+    if is_ready(stamp, python, wanted):
+        return  # before anything is written: the checkout may be for reading alone
     os.makedirs(os.path.join(root, ".cache"), exist_ok=True)
     with open(os.path.join(root, ".cache", "setup.lock"), "w") as alone:
-        if fcntl:
-            fcntl.flock(alone, fcntl.LOCK_EX)  # until it is closed; a second make waits for the first
-        if not is_ready(stamp, python, fingerprint(root, lock)):
+        wait_for(alone)
+        if not is_ready(stamp, python, wanted):
             create(root, name, lock, python, stamp)
+
+
+def wait_for(file):
+    """Hold a file's lock until it is closed, so that a second make waits for the first."""
+    try:
+        if fcntl:
+            fcntl.flock(file, fcntl.LOCK_EX)
+    except OSError:  # a disk without locks: as on a system without them
+        pass
 
 
 def is_ready(stamp, python, wanted):

@@ -20,6 +20,8 @@ def write(runs: Sequence[Run], folder: Path) -> None:
                 continue  # it was not watched
             target = folder / run.recipe / run.path.parent.name / run.path.name / part
             target.mkdir(parents=True, exist_ok=True)  # where it can't be, TensorFlow has no plain error
+            for earlier in target.glob("events.out.tfevents.*"):
+                earlier.unlink()  # TensorBoard would draw its points, too
             with tf.summary.create_file_writer(str(target)).as_default():
                 for row in run.history:
                     for name in [name for name in ("loss", "accuracy") if prefix + name in row]:

@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -111,15 +112,15 @@ def execute(name: str, source: Path, target: Path, parameters: dict[str, Any], p
     began = time.monotonic()
     for logger in ("papermill", "traitlets"):
         logging.getLogger(logger).setLevel(logging.ERROR)
-    known = papermill.inspect_notebook(str(source))
+    known = papermill.inspect_notebook(_plain(source))
     for parameter in parameters:
         if parameter not in known:
             raise LabError(f"{source.name} has no parameter {parameter!r}: add it to its parameters cell.")
     error = ""
     try:
         papermill.execute_notebook(
-            str(source),
-            str(target),
+            _plain(source),
+            _plain(target),
             parameters,
             engine_name=_engine(progress),
             kernel_name="python3",
@@ -137,6 +138,11 @@ def execute(name: str, source: Path, target: Path, parameters: dict[str, Any], p
     report = Report(name, title_of(source), time.monotonic() - began, error, began)
     progress.done(report)
     return report
+
+
+def _plain(path: Path) -> str:
+    """A path for papermill, to whom braces are places for parameters."""
+    return str(path).replace("{", "{{").replace("}", "}}")
 
 
 def render(notebook: Path) -> Path:
@@ -185,7 +191,8 @@ def index(folder: Path, budget: str, reports: Sequence[Report]) -> Path:
         link = f'<a href="{name}.html">{title}</a>' if good else title
         if failed:
             link += f'<br><a class="bad" href="{name}.failed.html">The last execution failed: see where</a>'
-        rows.append(f'<tr><td>{link}</td><td><a href="{name}.ipynb">{name}</a></td><td>{took}</td></tr>')
+        notebook = f"{name}.ipynb" if good else f"{name}.failed.ipynb"
+        rows.append(f'<tr><td>{link}</td><td><a href="{notebook}">{name}</a></td><td>{took}</td></tr>')
     page = INDEX.format(budget=budget, words=WORDS[budget], rows="\n".join(rows))
     target = folder / "index.html"
     files.write_atomically(target, page.encode())
@@ -244,16 +251,16 @@ def _longest_first(names: Sequence[str]) -> list[str]:
 
 @contextlib.contextmanager
 def _headless() -> Iterator[None]:
-    """Kernels that start meanwhile know that nobody can click, and wait for each other's trainings."""
-    before = os.environ.get("ALEXNET_HEADLESS")
-    os.environ["ALEXNET_HEADLESS"] = "1"
+    """Kernels that start meanwhile know that nobody can click, wait for each other's trainings and share fresh ones."""
+    told = {"ALEXNET_HEADLESS": "1", "ALEXNET_REPORTS_BEGAN": datetime.now(UTC).isoformat(timespec="seconds")}
+    before = {name: os.environ[name] for name in told if name in os.environ}
+    os.environ.update(told)
     try:
         yield
     finally:
-        if before is None:
-            del os.environ["ALEXNET_HEADLESS"]
-        else:
-            os.environ["ALEXNET_HEADLESS"] = before
+        for name in told:
+            del os.environ[name]
+        os.environ.update(before)
 
 
 def _partial(folder: Path, name: str) -> Path:

@@ -54,9 +54,10 @@ def train(
             raise LabError(f"{told}: train it anew with --fresh.")
         _tell(f"{told}: trained anew, as it takes seconds.")
     with run.locked() if devices.first() else contextlib.nullcontext():
+        now = runs.Run(run.path, run.scratch)
+        fresh = fresh and not now.made_for_these_reports
         if fresh and devices.first():
             run.discard_state()
-        now = runs.Run(run.path, run.scratch)
         if not fresh and now.finished and not now.begun and not now.outdated():
             return now  # another process finished it while this one loaded or waited
         devices.wait()  # nobody reads before the first has discarded

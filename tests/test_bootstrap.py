@@ -1,5 +1,7 @@
 """Set-up fails with one clear line."""
 
+import errno
+import os
 import sys
 from pathlib import Path
 
@@ -82,6 +84,39 @@ def test_an_environment_is_made_anew_where_the_lock_changed_and_not_ready_before
     assert len(asked) == last
     assert not (tmp_path / ".venv").exists()
     assert Path(asked[0][0]).exists()
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """A folder with a lock and nothing installed; how often an environment is made in it."""
+    made = []
+    (tmp_path / "requirements.lock").write_text("a")
+    monkeypatch.setattr(bootstrap, "create", lambda *words: made.append(words))
+    return made
+
+
+@pytest.mark.parametrize(("system", "place"), [("posix", "bin/python"), ("nt", "Scripts/python.exe")])
+def test_an_environment_that_is_ready_is_left_alone_and_nothing_is_written(
+    checkout, tmp_path, monkeypatch, system, place
+):
+    python = tmp_path / ".venv" / place
+    python.parent.mkdir(parents=True)
+    python.touch()
+    (tmp_path / ".venv" / ".ready").write_text(bootstrap.fingerprint(str(tmp_path)))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "name", system)
+        bootstrap.install(str(tmp_path))
+    assert not checkout
+    assert not (tmp_path / ".cache").exists()
+
+
+def test_a_disk_without_locks_gets_its_environment(checkout, tmp_path, monkeypatch):
+    def no_locks(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(pytest.importorskip("fcntl"), "flock", no_locks)
+    bootstrap.install(str(tmp_path))
+    assert len(checkout) == 1
 
 
 @pytest.mark.parametrize(

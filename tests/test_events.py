@@ -26,6 +26,14 @@ def test_curves_become_event_files(make_run, tmp_path, capsys):
     assert len(found) == 4 * len(run.history)
 
 
+def test_what_is_written_again_takes_the_place_of_what_was_there(make_run, tmp_path):
+    make_run("cifar10-simple", np.arange(100) < 70)
+    for _ in range(2):
+        assert main(["tensorboard", "cifar10-simple", "--to", str(tmp_path / "logs"), "--runs", str(tmp_path)]) == 0
+        parts = [file.parent.name for file in (tmp_path / "logs").rglob("events.out.tfevents.*")]
+        assert sorted(parts) == ["train", "validation"]
+
+
 def test_a_place_that_can_not_be_written_is_one_line(make_run, tmp_path, capsys):
     make_run("cifar10-simple", np.arange(100) < 70)
     (tmp_path / "notes.txt").write_text("mine")

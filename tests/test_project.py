@@ -197,6 +197,14 @@ def test_make_prints_every_target_with_its_help():
     assert {"reports", "test", "lab"} <= set(shown)
 
 
+def test_make_clean_leaves_what_took_hours(tmp_path):
+    kept = {"runs", "weights", "spares", "search", "indexes"}
+    for name in kept | {"data", "tests.xml"}:
+        (tmp_path / ".cache" / name).mkdir(parents=True)
+    subprocess.run(["make", "-C", str(tmp_path), "-f", str(ROOT / "Makefile"), "clean"], check=True)
+    assert {path.name for path in (tmp_path / ".cache").iterdir()} == kept
+
+
 def test_the_readme_names_every_room_and_notebook():
     readme = (ROOT / "README.md").read_text()
     files = [path for path in (ROOT / "alexnet_tf").rglob("[a-z]*.py") if not path.stem.startswith("source_")]

@@ -1,10 +1,12 @@
 """Reports: executed, rendered, indexed; a failing cell is told and leaves its page."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import nbformat
@@ -48,6 +50,8 @@ def test_notebooks_become_reports(lab, tmp_path, capsys):
     page = (folder / "index.html").read_text()
     assert "About &lt;01_good&gt;" in page
     assert "02_bad.failed.html" in page
+    assert 'href="02_bad.failed.ipynb"' in page
+    assert 'href="02_bad.ipynb"' not in page  # there is none
     assert "ZeroDivisionError" in (folder / "02_bad.failed.html").read_text()
     assert "http" not in page
     assert not list(folder.glob(".*.part.*"))
@@ -141,6 +145,29 @@ def test_a_parameter_that_a_notebook_lacks_is_told(lab, tmp_path):
     path.write_text(path.read_text().replace("fresh: bool", "frehs: bool"))
     with pytest.raises(LabError, match="no parameter 'fresh'"):
         reports.make("quick")
+
+
+def test_a_checkout_may_lie_in_a_folder_with_braces(lab, tmp_path, monkeypatch):
+    lab("01_x", "1")
+    home = tmp_path / "{mine}"
+    home.mkdir()
+    (tmp_path / "notebooks").rename(home / "notebooks")
+    monkeypatch.setattr(runs, "home", lambda: home)
+    (report,) = reports.make("quick")
+    assert report.ok
+    assert (home / "reports" / "quick" / "01_x.html").exists()
+
+
+def test_notebooks_are_told_when_their_reports_began_and_nobody_afterwards(lab, tmp_path, monkeypatch):
+    monkeypatch.setenv("ALEXNET_HEADLESS", "0")
+    lab("01_x", "import os; print(os.environ['ALEXNET_REPORTS_BEGAN'], os.environ['ALEXNET_HEADLESS'])")
+    before = datetime.now(UTC).isoformat(timespec="seconds")
+    reports.make("quick")
+    began, headless = nbformat.read(tmp_path / "reports" / "quick" / "01_x.ipynb", 4).cells[3].outputs[0].text.split()
+    assert before <= began <= datetime.now(UTC).isoformat(timespec="seconds")
+    assert headless == "1"
+    assert os.environ["ALEXNET_HEADLESS"] == "0"
+    assert "ALEXNET_REPORTS_BEGAN" not in os.environ
 
 
 def test_no_notebooks_is_told(tmp_path, monkeypatch):

@@ -70,6 +70,23 @@ def test_a_finished_run_is_not_trained_again(finished, monkeypatch):
     assert again.record == finished.record
 
 
+def test_a_fresh_run_is_trained_once_for_all_notebooks_of_a_call(finished, monkeypatch):
+    def fit(*_):
+        raise LabError("trained again")
+
+    def train():
+        return training.train("cifar10-bn64", "quick", 0, {**TINY, "epochs": 3}, store=store, fresh=True)
+
+    store = finished.path.parents[2]
+    monkeypatch.setattr(training, "fit", fit)
+    monkeypatch.setenv("ALEXNET_REPORTS_BEGAN", "2012-09-30T00:00:00+00:00")
+    assert train().record == finished.record
+    for began in finished.record["provenance"]["finished"], "":
+        monkeypatch.setenv("ALEXNET_REPORTS_BEGAN", began)
+        with pytest.raises(LabError, match="trained again"):
+            train()
+
+
 def test_a_loss_that_is_no_number_stops_with_the_step(tmp_path):
     changes = {"train_images": 48, "batch_size": 16, "learning_rate": 1e6, "optimizer": "sgd"}
     with pytest.raises(DivergedError, match=r"loss became (nan|inf) at step \d+ of epoch 1.*learning_rate"):
