@@ -138,12 +138,6 @@ class Run:
         return is_whole(read_object(self.path / "record.json"))
 
     @property
-    def made_for_these_reports(self) -> bool:
-        """Whether it was finished since the reports began that are being made: fresh once is enough for all of them."""
-        began, record = os.environ.get("ALEXNET_REPORTS_BEGAN"), read_object(self.path / "record.json")
-        return bool(began) and is_whole(record) and record["provenance"].get("finished", "") > began
-
-    @property
     def begun(self) -> dict[str, Any]:
         """What an unfinished training was begun with; empty when none is under way."""
         found = read_object(self.scratch / "begun.json")
