@@ -20,11 +20,12 @@ import sys
 import tarfile
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 import nbformat
 
-from alexnet_tf import evaluation, recipes, reports, runs
+from alexnet_tf import recipes, reports, runs
 from alexnet_tf.claims import CLAIMS
 
 FIRST_CELL = """# Run me first: I carry the laboratory (alexnet_tf {version}) and put it beside this notebook.
@@ -47,13 +48,17 @@ from alexnet_tf import upload
 upload.add_missing()
 upload.unpack(RUNS)
 upload.welcome({minutes})"""
-# What a machine may lack, and which lesson needs it for what.
+# What lessons import and neither TensorFlow nor JupyterLab brings, with what that needs in turn: what fails without it.
 EXTRAS = {
-    "seaborn": "01, 02 and 06 can't draw their matrices",
-    "shap": "05 can't compute SHAP values",
-    "slicer": "05 can't compute SHAP values",
-    "ipywidgets": "05 has no panel to click on",
+    "hardly a lesson runs": (
+        *("scipy", "matplotlib", "contourpy", "cycler", "fontTools", "kiwisolver", "PIL", "pyparsing"),
+        *("sklearn", "joblib", "narwhals", "threadpoolctl", "statsmodels", "pandas"),
+    ),
+    "01, 02 and 06 can't draw their matrices, all else runs": ("seaborn",),
+    "05 can't compute SHAP values, all else runs": ("shap", "slicer", "numba", "llvmlite", "cloudpickle", "tqdm"),
+    "05 has no panel to click on, all else runs": ("ipywidgets",),
 }
+CALLED = {"PIL": "pillow", "sklearn": "scikit-learn"}  # packages that are imported by another name
 # The recipes that a notebook trains at quick, where it does not name each of them.
 TRAINS = {
     "01_flowers": ("flowers-lrn", "flowers-lrn", "flowers-lrn-decay"),
@@ -96,13 +101,20 @@ def machine() -> str:
 def add_missing() -> None:
     """Put what this machine lacks beside the notebook, or say which lesson lacks what for it."""
     place = runs.home() / "alexnet_packages"
-    for name in (name for name in EXTRAS if importlib.util.find_spec(name) is None):
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--upgrade", "--retries", "1"]
-        if place.is_dir():  # the first cell made it; somebody's own environment is left alone
-            subprocess.run([*pip, "--target", str(place), name], capture_output=True)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--upgrade", "--retries", "1"]
+    for fails, names in EXTRAS.items():
+        lacking = _absent(names)
+        if lacking and place.is_dir():  # the first cell made it; somebody's own environment is left alone
+            packages = [CALLED.get(name, name) for name in lacking]
+            subprocess.run([*pip, "--target", str(place), *packages], capture_output=True)
             importlib.invalidate_caches()
-        if importlib.util.find_spec(name) is None:
-            print(f"{name} is not here and can't be installed (no internet?): {EXTRAS[name]}, all else runs.")
+            lacking = _absent(names)
+        if lacking:
+            print(f"Not here, and can't be installed (no internet?): {', '.join(lacking)}. Without, {fails}.")
+
+
+def _absent(names: Iterable[str]) -> list[str]:
+    return [name for name in names if importlib.util.find_spec(name) is None]
 
 
 def unpack(content: str) -> None:
@@ -199,6 +211,8 @@ def _reduced(run: runs.Run) -> tuple[dict[str, object], bytes]:
     import hashlib
 
     import numpy as np
+
+    from alexnet_tf import evaluation  # not above: what it needs may still have to be added
 
     content = io.BytesIO()
     np.savez(content, test_right=np.packbits(evaluation.correct(run)))

@@ -2,6 +2,7 @@
 
 import collections
 import concurrent.futures
+import importlib.metadata
 import json
 import os
 import re
@@ -13,6 +14,8 @@ import zipfile
 
 import nbformat
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from test_doors import make_folder
 
 from alexnet_tf import recipes, reports, runs, upload, verdicts
@@ -138,12 +141,53 @@ def test_kaggle_without_internet_tells_what_it_lacks_and_a_cell_loads_its_input(
         ALEXNET_KAGGLE_INPUT=str(tmp_path / "input"),
     )
     assert "This is Kaggle" in said[0]
-    assert "shap is not here and can't be installed (no internet?): 05 can't compute SHAP values" in said[0]
-    assert "seaborn is not here and can't be installed (no internet?): 01, 02 and 06" in said[0]
-    assert "ipywidgets is not here" not in said[0]
+    assert "Not here, and can't be installed (no internet?): shap. Without, 05 can't compute SHAP values" in said[0]
+    assert "(no internet?): seaborn. Without, 01, 02 and 06" in said[0]
+    assert "ipywidgets" not in said[0]
     assert f"cifar10: {batches.parent}" in said[0]
     assert said[-1].startswith("100\n")
     assert sorted((tmp_path / "input").rglob("*")) == places
+
+
+HIDE = """
+import sys
+
+class Hidden:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {hidden}:
+            raise ModuleNotFoundError("No module named " + repr(name), name=name)
+
+sys.meta_path.insert(0, Hidden())
+import {modules}
+"""
+
+
+def brought_by(*names):
+    """Packages with all that they need in turn."""
+    found, wanted = set(), list(names)
+    while wanted:
+        name = canonicalize_name(wanted.pop())
+        if name not in found:
+            found.add(name)
+            needs = map(Requirement, importlib.metadata.requires(name) or ())
+            wanted += [need.name for need in needs if not need.marker or need.marker.evaluate({"extra": ""})]
+    return found
+
+
+def test_the_first_cell_brings_all_that_tensorflow_and_jupyterlab_do_not():
+    """Their packages and the extras are enough for everything, and theirs alone for the module that adds the extras."""
+    base = brought_by("tensorflow", "keras", "jupyterlab", "pip") | {"alexnet-tf"}
+    extras = {name for names in upload.EXTRAS.values() for name in names}
+    added = {canonicalize_name(upload.CALLED.get(name, name)) for name in extras}
+    assert not added & base
+    rooms = ["measurements", "panel", "trust"]
+    every = [*extras, *(f"alexnet_tf.{room}" for room in rooms), "statsmodels.stats.multitest", "sklearn.manifold"]
+    for there, modules in (base, ["alexnet_tf.upload"]), (base | added, every):
+        owners = importlib.metadata.packages_distributions().items()
+        hidden = {name for name, packages in owners if not there & {*map(canonicalize_name, packages)}}
+        code = HIDE.format(hidden=hidden, modules=", ".join(modules))
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=runs.home())
+        assert done.returncode == 0, done.stderr[-1000:]
 
 
 def test_the_time_told_is_that_of_all_that_is_trained_and_of_this_machine(monkeypatch, capsys):
