@@ -11,7 +11,7 @@ import textwrap
 import zipfile
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from alexnet_tf import datasets, evaluation, export, files, predict, recipes, runs
 from alexnet_tf.errors import LabError, UsageError, choose
@@ -180,7 +180,7 @@ def release(run: runs.Run, name: str) -> Path:
     return target
 
 
-def keep(run: runs.Run, found: dict[str, object]) -> None:
-    """Keep beside a released network how its exports compare, and show it on its card."""
-    files.write_atomically(run.path / "export.json", (json.dumps(found, indent=1) + "\n").encode())
-    files.write_atomically(run.path / "README.md", card(run.path).encode())
+def keep(run: runs.Run, found: dict[str, Any]) -> None:
+    """Keep beside a released network how its exports compare, as `export.keep` does, and show it on its card."""
+    if export.keep(run.path / "export.json", found):
+        files.write_atomically(run.path / "README.md", card(run.path).encode())

@@ -148,6 +148,17 @@ def test_a_released_network_is_measured_and_exported_by_its_name(checkout, finis
     assert list(found["formats"]) == ["keras", "saved-model"]
     assert export.markdown(found) in (target / "README.md").read_text()
     assert not (target / "measurements").exists()
+    before = {path: path.read_bytes() for path in target.iterdir()}
+    assert main(["export", "small", "--images", "10"]) == 0
+    assert "export.json stays: it compares 20 images" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in target.iterdir()} == before
+
+    def forbidden(*_):
+        raise PermissionError(13, "Permission denied", "export.json")
+
+    monkeypatch.setattr(released, "keep", forbidden)
+    assert main(["export", "small", "--images", "10"]) == 0  # all that was asked for is done
+    assert "is not kept: [Errno 13] Permission denied: 'export.json'" in capsys.readouterr().err
 
 
 COMMITTED = predict.released()
