@@ -7,6 +7,7 @@ import io
 import json
 import re
 import sys
+import tempfile
 import textwrap
 import zipfile
 from functools import cached_property
@@ -173,10 +174,14 @@ def release(run: runs.Run, name: str) -> Path:
     target = runs.home() / "reports" / "models" / name
     if target.exists():
         raise LabError(f"A network of the name {name} is released already: take another name, or remove {target}.")
-    files.write_atomically(target / "model.keras", content)
-    files.write_atomically(target / "classes.json", (json.dumps(record["class_names"]) + "\n").encode())
-    files.write_atomically(target / "record.json", (run.path / "record.json").read_bytes())
-    files.write_atomically(target / "README.md", card(target).encode())
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".", dir=target.parent) as scratch:
+        part = Path(scratch, name)
+        files.write_atomically(part / "model.keras", content)
+        files.write_atomically(part / "classes.json", (json.dumps(record["class_names"]) + "\n").encode())
+        files.write_atomically(part / "record.json", (run.path / "record.json").read_bytes())
+        files.write_atomically(part / "README.md", card(part).encode())
+        part.replace(target)  # whole or not there
     return target
 
 

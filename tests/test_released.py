@@ -119,6 +119,15 @@ def test_what_is_too_large_or_ill_named_is_not_released(checkout, finished, monk
     assert not predict.released()
 
 
+def test_a_release_that_fails_leaves_nothing(checkout, finished, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(released, "CARD", released.CARD + "{lacking}")
+        with pytest.raises(KeyError):
+            released.release(finished, "small")
+    assert not list((checkout / "reports" / "models").iterdir())
+    assert (released.release(finished, "small") / "README.md").read_text().startswith("# small: ")
+
+
 def test_a_name_is_given_once_and_cifar10_stays_the_default(checkout, finished, capsys):
     released.release(finished, "cifar10")
     released.release(finished, "birds")
