@@ -27,6 +27,7 @@ import nbformat
 
 from alexnet_tf import recipes, reports, runs
 from alexnet_tf.claims import CLAIMS
+from alexnet_tf.commands.told import told
 
 FIRST_CELL = """# Run me first: I carry the laboratory (alexnet_tf {version}) and put it beside this notebook.
 import base64, importlib.util, os, pathlib, subprocess, sys
@@ -288,6 +289,11 @@ def _for_kaggle(folder: Path, notebook: Path, title: str) -> None:
     (folder / "kernel-metadata.json").write_text(json.dumps(about, indent=1) + "\n")
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Make all of them, and say how large each is."""
     for file in make():
         print(f"{file} ({file.stat().st_size // 1000} KB)")
+
+
+if __name__ == "__main__":
+    sys.exit(told(main))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -201,13 +202,17 @@ class Result:
 
 
 def results(names: Iterable[str], budget: str | None = None, store: Path | str | None = None) -> list[Result]:
-    """Every recipe named, at every real budget (or at one) and protocol with finished runs."""
+    """Every recipe named, at every real budget (or at one) and protocol with finished runs; what is amiss is told."""
     listed = _finished(store)
     rows = []
     for name in names:
         for size in (budget,) if budget else ("laptop", "paper"):
             for protocol in PROTOCOLS:
-                ours = _countable(name, protocol, size, listed)
+                try:
+                    ours = _countable(name, protocol, size, listed)
+                except LabError as error:
+                    print(error, file=sys.stderr)
+                    continue
                 if ours and recipes.get(name).loss != "rebuilding":  # which has no accuracy
                     rows.append(_result(name, size, protocol, ours))
     return rows

@@ -87,7 +87,7 @@ def test_a_claim_is_judged_by_its_own_sign_margin_and_epoch(make_run, tmp_path):
     assert (row(LEVEL, best=True).measured, row(LEVEL).measured) == (0.9, 0.7)
 
 
-def test_a_run_of_other_data_costs_its_own_row_alone(make_run, tmp_path):
+def test_a_run_of_other_data_costs_its_own_row_alone(make_run, tmp_path, capsys):
     for seed in 0, 1:
         run = make_run("lab-base", np.arange(1000) < 700, seed=seed)
         run.record["provenance"]["dataset_fingerprint"] = f"data {seed}"
@@ -97,6 +97,10 @@ def test_a_run_of_other_data_costs_its_own_row_alone(make_run, tmp_path):
     odd, well = verdicts.scorecard(tmp_path, [LEVEL, other])
     assert (odd.verdict, well.n) == ("not run", 2)
     assert "saw different data" in odd.why
+    assert [result.recipe for result in verdicts.results(["lab-base", "cifar10-simple"], store=tmp_path)] == [
+        "cifar10-simple"
+    ]
+    assert "The paper runs of lab-base saw different data" in capsys.readouterr().err
     make_run("lab-base", np.arange(1000) < 700, budget="laptop")
     (smaller,) = verdicts.scorecard(tmp_path, [LEVEL])
     assert (smaller.budget, smaller.measured) == ("laptop", 0.7)
