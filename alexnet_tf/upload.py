@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import fnmatch
+import hashlib
 import importlib.util
 import io
 import json
@@ -21,11 +22,11 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import nbformat
 
-from alexnet_tf import recipes, reports, runs
+from alexnet_tf import files, recipes, reports, runs
 from alexnet_tf.claims import CLAIMS
 from alexnet_tf.commands.told import told
 
@@ -119,17 +120,26 @@ def _absent(names: Iterable[str]) -> list[str]:
 
 
 def unpack(content: str) -> None:
-    """Put the runs that a notebook carries where committed ones lie; a checkout has its own, and so may a reader."""
+    """Put the runs that a notebook carries where committed ones lie, anew where an earlier notebook's lie there.
+
+    A checkout has its own, and so may a reader.
+    """
     if (runs.home() / "pyproject.toml").exists() or not content:
         return
     store = runs.store_for("paper")
     with tarfile.open(fileobj=io.BytesIO(base64.b64decode(content)), mode="r:xz") as packed:
-        members = [
-            member
-            for member in packed
-            if not any((store / above / "record.json").exists() for above in PurePosixPath(member.name).parents)
-        ]
-        packed.extractall(store, members, filter="data")
+        carried = {store / member.name: file.read() for member in packed if (file := packed.extractfile(member))}
+    records = [path for path in carried if path.name == "record.json"]
+    free = {path.parent for path in records if _is_free(path, carried[path])}
+    for path, kept in carried.items():  # of each run the record comes last
+        if free & {*path.parents}:
+            files.write_atomically(path, kept)
+
+
+def _is_free(place: Path, record: bytes) -> bool:
+    """Whether a carried record has no whole one in its place but another that a notebook carried."""
+    there = files.read_object(place)
+    return not there or ("carried" in there and there != json.loads(record))
 
 
 def speed(seconds: float = 1.0) -> float:
@@ -188,17 +198,18 @@ def packed_runs(claims: str = "") -> bytes:
     """
     judged = [claim for claim in CLAIMS if claim.name.startswith(claims)]
     needed = {name for claim in judged for name in (claim.recipe, claim.versus)}
-    paired = {name for claim in judged if claim.rule != "level" for name in (claim.recipe, claim.versus)}
+    # Of all claims: what one notebook unpacks must serve another.
+    paired = {name for claim in CLAIMS if claim.rule != "level" for name in (claim.recipe, claim.versus)}
     store, target = runs.store_for("paper"), io.BytesIO()
     with tarfile.open(fileobj=target, mode="w:xz") as packed:  # one stream: records resemble each other
         for run in runs.listing(store):
             if run.recipe in needed and run.finished and not run.record["overrides"]:
-                record, outputs = _reduced(run) if run.recipe in paired else (run.record, b"")
+                outputs = _right(run) if run.recipe in paired else b""
                 contents = {"outputs.npz": outputs}
                 for measured in "ten_crops", "training":
                     if (file := run.path / "measurements" / f"{measured}.npz").exists():
                         contents[f"measurements/{measured}.npz"] = file.read_bytes()
-                contents["record.json"] = json.dumps(record).encode()  # last: it says that a run is there
+                contents["record.json"] = _record(run, outputs)  # last: it says that a run is there
                 for name, content in contents.items():
                     if content:
                         member = tarfile.TarInfo(f"{run.path.relative_to(store).as_posix()}/{name}")
@@ -207,18 +218,23 @@ def packed_runs(claims: str = "") -> bytes:
     return target.getvalue()
 
 
-def _reduced(run: runs.Run) -> tuple[dict[str, object], bytes]:
-    """A run's record and outputs, cut down to which test images it gets right."""
-    import hashlib
-
+def _right(run: runs.Run) -> bytes:
+    """A run's outputs, cut down to which test images it gets right."""
     import numpy as np
 
     from alexnet_tf import evaluation  # not above: what it needs may still have to be added
 
     content = io.BytesIO()
     np.savez(content, test_right=np.packbits(evaluation.correct(run)))
-    record = {**run.record, "outputs_sha256": hashlib.sha256(content.getvalue()).hexdigest()}
-    return {**record, "checksum": runs.checksum(record)}, content.getvalue()
+    return content.getvalue()
+
+
+def _record(run: runs.Run, outputs: bytes) -> bytes:
+    """A run's record, marked as carried by a notebook and not made where it lies."""
+    record = {**run.record, "carried": True}
+    if outputs:
+        record["outputs_sha256"] = hashlib.sha256(outputs).hexdigest()
+    return json.dumps({**record, "checksum": runs.checksum(record)}).encode()
 
 
 def build_wheel(folder: Path) -> Path:

@@ -212,16 +212,34 @@ def test_carried_runs_give_the_verdicts_of_whole_ones(monkeypatch, tmp_path):
     assert {row.verdict for row in verdicts.scorecard(runs.store_for("paper"))} == {"not run"}
     upload.unpack(carried)
     assert verdicts.scorecard(runs.store_for("paper")) == whole
-    (tmp_path / "reports" / "runs" / "zeng-aug" / "paper" / "seed-0" / "record.json").write_text("a reader's own")
     measured = next(tmp_path.rglob("measurements/*.npz"))
     measured.unlink()  # a reader's own training has not been measured
+    own = measured.parent.parent / "record.json"
+    own.write_text('{"whose": "a reader\'s own"}')
     upload.unpack(carried)
     assert not measured.exists()
-    assert next((tmp_path / "reports").rglob("zeng-aug/*/*/record.json")).read_text() == "a reader's own"
+    assert "a reader's own" in own.read_text()
     shutil.rmtree(tmp_path / "reports")
     (tmp_path / "pyproject.toml").touch()  # a checkout has its own
     upload.unpack(carried)
     assert not (tmp_path / "reports").exists()
+
+
+def test_carried_runs_are_renewed_and_repaired(monkeypatch, tmp_path):
+    """A newer notebook brings its own, whatever an older one left, and what was cut by a kill is made whole."""
+    one, two, _ = (run for run in runs.listing() if run.recipe == "lab-bce" and run.finished)
+    monkeypatch.setattr(runs, "listing", lambda *_: iter([one, two]))
+    carried = upload.base64.b64encode(upload.packed_runs()).decode()
+    monkeypatch.setattr(runs, "home", lambda: tmp_path)
+    upload.unpack(carried)
+    places = [tmp_path / "reports" / "runs" / str(run) for run in (one, two)]
+    whole = {path: path.read_bytes() for place in places for path in place.rglob("*") if path.is_file()}
+    older, cut = (place / "record.json" for place in places)
+    older.write_text(json.dumps({**json.loads(whole[older]), "name": "an older one"}))
+    cut.write_bytes(whole[cut][:100])
+    (places[0] / "outputs.npz").write_bytes(b"an older one's")
+    upload.unpack(carried)
+    assert {path: path.read_bytes() for path in whole} == whole
 
 
 def test_files_are_small_and_kaggle_has_its_metadata(files):
