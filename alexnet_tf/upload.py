@@ -1,6 +1,6 @@
 """Notebooks as single files that run alone, for Colab, Kaggle or any JupyterLab: ``make upload``.
 
-The first cell of each carries this package as a wheel and puts it into a folder beside the notebook;
+The first cell of each carries this package as a wheel and puts it into a folder beside the notebook, one a wheel;
 nothing that the machine has is installed again. Where a notebook judges the committed runs, it carries
 what a verdict needs of them, too. For Kaggle each lies in a folder of its own with the metadata that
 ``kaggle kernels push`` reads.
@@ -9,6 +9,7 @@ what a verdict needs of them, too. For Kaggle each lies in a folder of its own w
 from __future__ import annotations
 
 import base64
+import contextlib
 import fnmatch
 import hashlib
 import importlib.util
@@ -31,17 +32,21 @@ from alexnet_tf.claims import CLAIMS
 from alexnet_tf.commands.told import told
 
 FIRST_CELL = """# Run me first: I carry the laboratory (alexnet_tf {version}) and put it beside this notebook.
-import base64, importlib.util, os, pathlib, subprocess, sys
+import base64, contextlib, importlib.util, os, pathlib, subprocess, sys, tempfile
 
 WHEEL = "{wheel}"
 RUNS = "{runs}"  # what verdicts need of the committed runs, where this notebook judges them
 if importlib.util.find_spec("alexnet_tf") is None:
-    place = pathlib.Path("alexnet_packages").resolve()
-    place.mkdir(exist_ok=True)
-    file = place / "{name}"
-    file.write_bytes(base64.b85decode(WHEEL))
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--upgrade"]
-    subprocess.run([*pip, "--target", str(place), str(file)], check=True)
+    place = pathlib.Path("alexnet_packages", "{digest}").resolve()
+    place.parent.mkdir(exist_ok=True)
+    if not place.exists():
+        with tempfile.TemporaryDirectory(dir=place.parent) as scratch:
+            file, part = pathlib.Path(scratch, "{name}"), pathlib.Path(scratch, "part")
+            file.write_bytes(base64.b85decode(WHEEL))
+            pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
+            subprocess.run([*pip, "--target", str(part), str(file)], check=True)
+            with contextlib.suppress(OSError):  # another notebook was faster
+                part.rename(place)
     sys.path.insert(0, str(place))
     os.environ["PYTHONPATH"] = os.pathsep.join([str(place), os.environ.get("PYTHONPATH", "")])
 
@@ -102,13 +107,17 @@ def machine() -> str:
 
 def add_missing() -> None:
     """Put what this machine lacks beside the notebook, or say which lesson lacks what for it."""
-    place = runs.home() / "alexnet_packages"
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--upgrade", "--retries", "1"]
+    place = Path(__file__).resolve().parents[1]
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--retries", "1"]
     for fails, names in EXTRAS.items():
         lacking = _absent(names)
-        if lacking and place.is_dir():  # the first cell made it; somebody's own environment is left alone
+        if lacking and place.parent.name == "alexnet_packages":  # somebody's own environment is left alone
             packages = [CALLED.get(name, name) for name in lacking]
-            subprocess.run([*pip, "--target", str(place), *packages], capture_output=True)
+            with tempfile.TemporaryDirectory(dir=place) as scratch:  # whole or not there, while others import from it
+                subprocess.run([*pip, "--target", scratch, *packages], capture_output=True)
+                for part in Path(scratch).iterdir():
+                    with contextlib.suppress(OSError):  # another notebook was faster
+                        part.rename(place / part.name)
             importlib.invalidate_caches()
             lacking = _absent(names)
         if lacking:
@@ -265,13 +274,14 @@ def make(target: Path | None = None) -> list[Path]:
     written = []
     with tempfile.TemporaryDirectory() as scratch:
         wheel = build_wheel(Path(scratch))
-        content = base64.b85encode(wheel.read_bytes()).decode()
+        content = wheel.read_bytes()
         for name, path in reports.notebooks().items():
             notebook = nbformat.read(path, as_version=4)
             code = code_of(notebook)
             first = FIRST_CELL.format(
                 version=wheel.name.split("-")[1],
-                wheel=content,
+                wheel=base64.b85encode(content).decode(),
+                digest=hashlib.sha256(content).hexdigest()[:12],
                 runs=base64.b64encode(packed_runs(JUDGES[name])).decode() if name in JUDGES else "",
                 name=wheel.name,
                 minutes=round(minutes_of(name, code), 1),

@@ -95,7 +95,8 @@ def trained_in(folder):
 def test_every_file_runs_alone(files, tmp_path, name):
     said = alone(files[name], tmp_path)
     assert "This is Jupyter" in said[0]
-    packages = {path.name for path in (tmp_path / "content" / "alexnet_packages").iterdir()}
+    (place,) = (tmp_path / "content" / "alexnet_packages").iterdir()
+    packages = {path.name for path in place.iterdir()}
     assert "alexnet_tf" in packages
     assert not packages & {"numpy", "keras", "tensorflow"}
     assert trained_in(tmp_path) == collections.Counter(upload.trained(name, upload.code_of(read(name))))
@@ -108,6 +109,25 @@ def test_every_file_runs_alone(files, tmp_path, name):
         told = [re.sub(" +([0-9]+ at .*)?$", "", line) for line in "\n".join(said).splitlines()]
         assert {f"{count:>3} {verdict}" for verdict, count in counts.items()} <= {*told}
         assert counts["reproduced"] > 0
+
+
+def test_notebooks_that_start_at_once_share_one_folder_and_a_later_one_leaves_it_alone(files, tmp_path):
+    first = nbformat.read(files["00_building_blocks"], as_version=4).cells[1].source
+    installs = f"{first.partition('from alexnet_tf import upload')[0]}\nimport alexnet_tf; print(alexnet_tf.__file__)"
+    env = {key: os.environ[key] for key in ("PATH", "LANG") if key in os.environ}
+    (tmp_path / "cell.py").write_text(installs)
+
+    def start(_):
+        command = [sys._base_executable, str(tmp_path / "cell.py")]
+        return subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=True).stdout
+
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        places = {*pool.map(start, range(3))}
+    (folder,) = (tmp_path / "alexnet_packages").iterdir()
+    assert places == {f"{folder / 'alexnet_tf' / '__init__.py'}\n"}
+    before = {path: path.stat().st_ino for path in folder.rglob("*.py")}
+    assert {start(3)} == places
+    assert {path: path.stat().st_ino for path in folder.rglob("*.py")} == before
 
 
 def read(name):
