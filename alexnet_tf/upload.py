@@ -294,16 +294,16 @@ def make(target: Path | None = None) -> list[Path]:
                     one.outputs, one.execution_count = [], None
             nbformat.write(notebook, target / path.name)
             written.append(target / path.name)
-            _for_kaggle(target / "kaggle" / name, target / path.name, reports.title_of(path))
+            _for_kaggle(target / "kaggle" / name, target / path.name)
     return written
 
 
-def _for_kaggle(folder: Path, notebook: Path, title: str) -> None:
+def _for_kaggle(folder: Path, notebook: Path) -> None:
     folder.mkdir(parents=True)
     shutil.copy(notebook, folder)
-    about = {
+    about = {  # Kaggle makes the name in the id of the title, and takes no other
         "id": f"INSERT_YOUR_NAME/alexnet-{notebook.stem.replace('_', '-')}",
-        "title": f"AlexNet {notebook.stem.replace('_', ' ')}: {title}"[:50],
+        "title": f"AlexNet {notebook.stem.replace('_', ' ')}",
         "code_file": notebook.name,
         "language": "python",
         "kernel_type": "notebook",

@@ -271,6 +271,7 @@ def test_files_are_small_and_kaggle_has_its_metadata(files):
         about = json.loads((file.parent / "kaggle" / name / "kernel-metadata.json").read_text())
         assert (file.parent / "kaggle" / name / about["code_file"]).exists()
         assert len(about["title"]) <= 50
+        assert about["id"].partition("/")[2] == about["title"].lower().replace(" ", "-")
         assert nbformat.read(file, as_version=4).cells[1].id == "laboratory"
 
 
