@@ -99,9 +99,9 @@ def measure(claim: Claim, ours: Sequence[Run], theirs: Sequence[Run]) -> Interva
 
 def chance_of(claim: Claim, ours: Sequence[Run], theirs: Sequence[Run]) -> float:
     """How likely a difference as large as a claim's runs show would be if there were none; 1 without a measurement."""
-    if claim.rule == "difference":
-        return evaluation.difference_p(ours, theirs)
     found = measure(claim, ours, theirs)
+    if found and claim.rule == "difference":
+        return evaluation.difference_p(ours, theirs)
     return chance(found, found.n - 1 or math.inf) if found else 1.0
 
 

@@ -217,6 +217,11 @@ def test_the_chance_of_a_claim_is_below_a_twentieth_where_its_interval_leaves_ze
     assert (verdicts.chance_of(claim, ours, []) < 0.05) == stands == bool(verdicts.measure(claim, ours, []).side)
 
 
+def test_runs_that_share_no_seed_show_no_difference(make_run):
+    ours, theirs = make_run("lab-bce", [True, False], seed=0), make_run("lab-base", [True, False], seed=1)
+    assert verdicts.chance_of(GAIN, [ours], [theirs]) == 1
+
+
 def test_a_line_of_a_chapter_compares_only_what_can_be_compared(make_run):
     pair = {
         "lab-bce": [make_run("lab-bce", np.arange(1000) < 800)],
