@@ -30,7 +30,7 @@ ALLOWED = {
     "prepared": set(),
     "splits": {"prepared"},
     "folders": {"splits"},
-    "datasets": {"doors", "folders", "paintbox", "prepared", "recipe", "runs", "splits"},
+    "datasets": {"doors", "folders", "paintbox", "prepared", "printed", "recipe", "runs", "splits"},
     "preprocess": {"recipe"},
     "augment": {"recipe"},
     "ahead": {"preprocess", "splits"},
