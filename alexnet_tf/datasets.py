@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from alexnet_tf import doors, paintbox, prepared
+from alexnet_tf import doors, paintbox, prepared, printed
 from alexnet_tf.errors import LabError, UsageError, choose
 from alexnet_tf.files import read_arrays, write_atomically
 from alexnet_tf.folders import TESTS, own_folder
@@ -96,9 +96,6 @@ def _paintbox_flowers() -> Splits:
     return _drawn(paintbox.FLOWERS, size=112, train=640, test=200)
 
 
-CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-
-
 FASHION_CLASSES = (
     *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
     *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
@@ -126,7 +123,7 @@ def _small(
 
 
 def _cifar10() -> Splits:
-    return _small("cifar10", CIFAR10_CLASSES, doors.python_versions, doors.read_python_version)
+    return _small("cifar10", printed.CIFAR10, doors.python_versions, doors.read_python_version)
 
 
 def _fashion_mnist() -> Splits:

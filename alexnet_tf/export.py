@@ -18,6 +18,7 @@ import importlib.util
 import json
 import logging
 import shutil
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,7 @@ from numpy.typing import NDArray
 
 from alexnet_tf import bench, datasets, evaluation, predict, provenance
 from alexnet_tf.errors import LabError, choose, needs_tensorflow
-from alexnet_tf.files import bytes_in, write_atomically
+from alexnet_tf.files import bytes_in, read_object, write_atomically
 from alexnet_tf.intervals import Interval
 from alexnet_tf.runs import Run
 from alexnet_tf.splits import Split, stratified
@@ -226,9 +227,14 @@ def make(run: Run, formats: Sequence[str], folder: Path, images: int = IMAGES) -
     return {**_conditions(), "images": len(test), "calibrated_on": len(known), "formats": rows}
 
 
-def keep(run: Run, found: Mapping[str, Any]) -> None:
-    """Keep a comparison beside its run."""
-    write_atomically(run.path / "measurements" / "export.json", (json.dumps(found, indent=1) + "\n").encode())
+def keep(file: Path, found: Mapping[str, Any]) -> bool:
+    """Write a comparison into its file, unless an earlier one of these formats, on more images, lies there."""
+    kept = read_object(file)
+    if kept.get("images", 0) > found["images"] and found["formats"].keys() <= kept["formats"].keys():
+        print(f"{file} stays: it compares {kept['images']:,} images. '--images' asks for as many.", file=sys.stderr)
+        return False
+    write_atomically(file, (json.dumps(found, indent=1) + "\n").encode())
+    return True
 
 
 def _in_float32(model: Any) -> Any:

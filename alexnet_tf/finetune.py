@@ -206,11 +206,11 @@ def finetune(
     started = str(head[-1].weights.resolve())
     whole = train(f"{stages} of {stages}: the whole network, on all of them", pretrained=started, frozen=None, **WHOLE)
     target.mkdir(parents=True, exist_ok=True)
-    files.write_atomically(target / "last-layer.keras", head[-1].weights.read_bytes())
-    files.write_atomically(target / "model.keras", whole.weights.read_bytes())
     files.write_atomically(target / "record.json", (whole.path / "record.json").read_bytes())
     files.write_atomically(target / "classes.json", (json.dumps(list(splits.class_names)) + "\n").encode())
     files.write_atomically(target / predict.TRAINED_ON, (json.dumps(sorted(taught)) + "\n").encode())
+    files.write_atomically(target / "last-layer.keras", head[-1].weights.read_bytes())
+    files.write_atomically(target / "model.keras", whole.weights.read_bytes())  # last: it says that a network is there
     tuned = Tuned(target, head, whole)
     source = f"{record['name']} ({record['budget']}, seed {record['seed']})"
     _report(tuned, place, source, splits, flattered)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 
 from matplotlib.figure import Figure
 
 from alexnet_tf import models, plots, printed, runs, verdicts
+from alexnet_tf.commands.told import told
 
 
 def source_b() -> Figure:
@@ -22,11 +24,11 @@ def source_b() -> Figure:
 def in_words(rows: Iterable[verdicts.Verdict]) -> str:
     """What the picture of the scorecard shows of runs, kept within its file: whoever changes one must draw it anew."""
 
-    def told(figure: float | None) -> str:
+    def short(figure: float | None) -> str:
         return "–" if figure is None else f"{figure:.4f}"
 
     return "\n".join(
-        f"{row.claim}: {row.verdict}, {told(row.measured)}, {told(row.low)} to {told(row.high)}"
+        f"{row.claim}: {row.verdict}, {short(row.measured)}, {short(row.low)} to {short(row.high)}"
         for row in rows
         if row.verdict != "not run"
     )
@@ -45,4 +47,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(told(main))

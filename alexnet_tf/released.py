@@ -7,11 +7,12 @@ import io
 import json
 import re
 import sys
+import tempfile
 import textwrap
 import zipfile
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from alexnet_tf import datasets, evaluation, export, files, predict, recipes, runs
 from alexnet_tf.errors import LabError, UsageError, choose
@@ -173,14 +174,18 @@ def release(run: runs.Run, name: str) -> Path:
     target = runs.home() / "reports" / "models" / name
     if target.exists():
         raise LabError(f"A network of the name {name} is released already: take another name, or remove {target}.")
-    files.write_atomically(target / "model.keras", content)
-    files.write_atomically(target / "classes.json", (json.dumps(record["class_names"]) + "\n").encode())
-    files.write_atomically(target / "record.json", (run.path / "record.json").read_bytes())
-    files.write_atomically(target / "README.md", card(target).encode())
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".", dir=target.parent) as scratch:
+        part = Path(scratch, name)
+        files.write_atomically(part / "model.keras", content)
+        files.write_atomically(part / "classes.json", (json.dumps(record["class_names"]) + "\n").encode())
+        files.write_atomically(part / "record.json", (run.path / "record.json").read_bytes())
+        files.write_atomically(part / "README.md", card(part).encode())
+        part.replace(target)  # whole or not there
     return target
 
 
-def keep(run: runs.Run, found: dict[str, object]) -> None:
-    """Keep beside a released network how its exports compare, and show it on its card."""
-    files.write_atomically(run.path / "export.json", (json.dumps(found, indent=1) + "\n").encode())
-    files.write_atomically(run.path / "README.md", card(run.path).encode())
+def keep(run: runs.Run, found: dict[str, Any]) -> None:
+    """Keep beside a released network how its exports compare, as `export.keep` does, and show it on its card."""
+    if export.keep(run.path / "export.json", found):
+        files.write_atomically(run.path / "README.md", card(run.path).encode())

@@ -1,6 +1,6 @@
 """Notebooks as single files that run alone, for Colab, Kaggle or any JupyterLab: ``make upload``.
 
-The first cell of each carries this package as a wheel and puts it into a folder beside the notebook;
+The first cell of each carries this package as a wheel and puts it into a folder beside the notebook, one a wheel;
 nothing that the machine has is installed again. Where a notebook judges the committed runs, it carries
 what a verdict needs of them, too. For Kaggle each lies in a folder of its own with the metadata that
 ``kaggle kernels push`` reads.
@@ -9,7 +9,9 @@ what a verdict needs of them, too. For Kaggle each lies in a folder of its own w
 from __future__ import annotations
 
 import base64
+import contextlib
 import fnmatch
+import hashlib
 import importlib.util
 import io
 import json
@@ -20,25 +22,31 @@ import sys
 import tarfile
 import tempfile
 import time
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterable
+from pathlib import Path
 
 import nbformat
 
-from alexnet_tf import evaluation, recipes, reports, runs
+from alexnet_tf import files, recipes, reports, runs
 from alexnet_tf.claims import CLAIMS
+from alexnet_tf.commands.told import told
 
 FIRST_CELL = """# Run me first: I carry the laboratory (alexnet_tf {version}) and put it beside this notebook.
-import base64, importlib.util, os, pathlib, subprocess, sys
+import base64, contextlib, importlib.util, os, pathlib, subprocess, sys, tempfile
 
 WHEEL = "{wheel}"
 RUNS = "{runs}"  # what verdicts need of the committed runs, where this notebook judges them
 if importlib.util.find_spec("alexnet_tf") is None:
-    place = pathlib.Path("alexnet_packages").resolve()
-    place.mkdir(exist_ok=True)
-    file = place / "{name}"
-    file.write_bytes(base64.b85decode(WHEEL))
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--upgrade"]
-    subprocess.run([*pip, "--target", str(place), str(file)], check=True)
+    place = pathlib.Path("alexnet_packages", "{digest}").resolve()
+    place.parent.mkdir(exist_ok=True)
+    if not place.exists():
+        with tempfile.TemporaryDirectory(dir=place.parent) as scratch:
+            file, part = pathlib.Path(scratch, "{name}"), pathlib.Path(scratch, "part")
+            file.write_bytes(base64.b85decode(WHEEL))
+            pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
+            subprocess.run([*pip, "--target", str(part), str(file)], check=True)
+            with contextlib.suppress(OSError):  # another notebook was faster
+                part.rename(place)
     sys.path.insert(0, str(place))
     os.environ["PYTHONPATH"] = os.pathsep.join([str(place), os.environ.get("PYTHONPATH", "")])
 
@@ -47,13 +55,17 @@ from alexnet_tf import upload
 upload.add_missing()
 upload.unpack(RUNS)
 upload.welcome({minutes})"""
-# What a machine may lack, and which lesson needs it for what.
+# What lessons import and neither TensorFlow nor JupyterLab brings, with what that needs in turn: what fails without it.
 EXTRAS = {
-    "seaborn": "01, 02 and 06 can't draw their matrices",
-    "shap": "05 can't compute SHAP values",
-    "slicer": "05 can't compute SHAP values",
-    "ipywidgets": "05 has no panel to click on",
+    "hardly a lesson runs": (
+        *("scipy", "matplotlib", "contourpy", "cycler", "fontTools", "kiwisolver", "PIL", "pyparsing"),
+        *("sklearn", "joblib", "narwhals", "threadpoolctl", "statsmodels", "pandas"),
+    ),
+    "01, 02 and 06 can't draw their matrices, all else runs": ("seaborn",),
+    "05 can't compute SHAP values, all else runs": ("shap", "slicer", "numba", "llvmlite", "cloudpickle", "tqdm"),
+    "05 has no panel to click on, all else runs": ("ipywidgets",),
 }
+CALLED = {"PIL": "pillow", "sklearn": "scikit-learn"}  # packages that are imported by another name
 # The recipes that a notebook trains at quick, where it does not name each of them.
 TRAINS = {
     "01_flowers": ("flowers-lrn", "flowers-lrn", "flowers-lrn-decay"),
@@ -95,28 +107,48 @@ def machine() -> str:
 
 def add_missing() -> None:
     """Put what this machine lacks beside the notebook, or say which lesson lacks what for it."""
-    place = runs.home() / "alexnet_packages"
-    for name in (name for name in EXTRAS if importlib.util.find_spec(name) is None):
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--upgrade", "--retries", "1"]
-        if place.is_dir():  # the first cell made it; somebody's own environment is left alone
-            subprocess.run([*pip, "--target", str(place), name], capture_output=True)
+    place = Path(__file__).resolve().parents[1]
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--retries", "1"]
+    for fails, names in EXTRAS.items():
+        lacking = _absent(names)
+        if lacking and place.parent.name == "alexnet_packages":  # somebody's own environment is left alone
+            packages = [CALLED.get(name, name) for name in lacking]
+            with tempfile.TemporaryDirectory(dir=place) as scratch:  # whole or not there, while others import from it
+                subprocess.run([*pip, "--target", scratch, *packages], capture_output=True)
+                for part in Path(scratch).iterdir():
+                    with contextlib.suppress(OSError):  # another notebook was faster
+                        part.rename(place / part.name)
             importlib.invalidate_caches()
-        if importlib.util.find_spec(name) is None:
-            print(f"{name} is not here and can't be installed (no internet?): {EXTRAS[name]}, all else runs.")
+            lacking = _absent(names)
+        if lacking:
+            print(f"Not here, and can't be installed (no internet?): {', '.join(lacking)}. Without, {fails}.")
+
+
+def _absent(names: Iterable[str]) -> list[str]:
+    return [name for name in names if importlib.util.find_spec(name) is None]
 
 
 def unpack(content: str) -> None:
-    """Put the runs that a notebook carries where committed ones lie; a checkout has its own, and so may a reader."""
+    """Put the runs that a notebook carries where committed ones lie, anew where an earlier notebook's lie there.
+
+    A checkout has its own, and so may a reader.
+    """
     if (runs.home() / "pyproject.toml").exists() or not content:
         return
     store = runs.store_for("paper")
     with tarfile.open(fileobj=io.BytesIO(base64.b64decode(content)), mode="r:xz") as packed:
-        members = [
-            member
-            for member in packed
-            if not any((store / above / "record.json").exists() for above in PurePosixPath(member.name).parents)
-        ]
-        packed.extractall(store, members, filter="data")
+        carried = {store / member.name: file.read() for member in packed if (file := packed.extractfile(member))}
+    records = [path for path in carried if path.name == "record.json"]
+    free = {path.parent for path in records if _is_free(path, carried[path])}
+    for path, kept in carried.items():  # of each run the record comes last
+        if free & {*path.parents}:
+            files.write_atomically(path, kept)
+
+
+def _is_free(place: Path, record: bytes) -> bool:
+    """Whether a carried record has no whole one in its place but another that a notebook carried."""
+    there = files.read_object(place)
+    return not there or ("carried" in there and there != json.loads(record))
 
 
 def speed(seconds: float = 1.0) -> float:
@@ -175,17 +207,18 @@ def packed_runs(claims: str = "") -> bytes:
     """
     judged = [claim for claim in CLAIMS if claim.name.startswith(claims)]
     needed = {name for claim in judged for name in (claim.recipe, claim.versus)}
-    paired = {name for claim in judged if claim.rule != "level" for name in (claim.recipe, claim.versus)}
+    # Of all claims: what one notebook unpacks must serve another.
+    paired = {name for claim in CLAIMS if claim.rule != "level" for name in (claim.recipe, claim.versus)}
     store, target = runs.store_for("paper"), io.BytesIO()
     with tarfile.open(fileobj=target, mode="w:xz") as packed:  # one stream: records resemble each other
         for run in runs.listing(store):
             if run.recipe in needed and run.finished and not run.record["overrides"]:
-                record, outputs = _reduced(run) if run.recipe in paired else (run.record, b"")
+                outputs = _right(run) if run.recipe in paired else b""
                 contents = {"outputs.npz": outputs}
                 for measured in "ten_crops", "training":
                     if (file := run.path / "measurements" / f"{measured}.npz").exists():
                         contents[f"measurements/{measured}.npz"] = file.read_bytes()
-                contents["record.json"] = json.dumps(record).encode()  # last: it says that a run is there
+                contents["record.json"] = _record(run, outputs)  # last: it says that a run is there
                 for name, content in contents.items():
                     if content:
                         member = tarfile.TarInfo(f"{run.path.relative_to(store).as_posix()}/{name}")
@@ -194,16 +227,23 @@ def packed_runs(claims: str = "") -> bytes:
     return target.getvalue()
 
 
-def _reduced(run: runs.Run) -> tuple[dict[str, object], bytes]:
-    """A run's record and outputs, cut down to which test images it gets right."""
-    import hashlib
-
+def _right(run: runs.Run) -> bytes:
+    """A run's outputs, cut down to which test images it gets right."""
     import numpy as np
+
+    from alexnet_tf import evaluation  # not above: what it needs may still have to be added
 
     content = io.BytesIO()
     np.savez(content, test_right=np.packbits(evaluation.correct(run)))
-    record = {**run.record, "outputs_sha256": hashlib.sha256(content.getvalue()).hexdigest()}
-    return {**record, "checksum": runs.checksum(record)}, content.getvalue()
+    return content.getvalue()
+
+
+def _record(run: runs.Run, outputs: bytes) -> bytes:
+    """A run's record, marked as carried by a notebook and not made where it lies."""
+    record = {**run.record, "carried": True}
+    if outputs:
+        record["outputs_sha256"] = hashlib.sha256(outputs).hexdigest()
+    return json.dumps({**record, "checksum": runs.checksum(record)}).encode()
 
 
 def build_wheel(folder: Path) -> Path:
@@ -234,13 +274,14 @@ def make(target: Path | None = None) -> list[Path]:
     written = []
     with tempfile.TemporaryDirectory() as scratch:
         wheel = build_wheel(Path(scratch))
-        content = base64.b85encode(wheel.read_bytes()).decode()
+        content = wheel.read_bytes()
         for name, path in reports.notebooks().items():
             notebook = nbformat.read(path, as_version=4)
             code = code_of(notebook)
             first = FIRST_CELL.format(
                 version=wheel.name.split("-")[1],
-                wheel=content,
+                wheel=base64.b85encode(content).decode(),
+                digest=hashlib.sha256(content).hexdigest()[:12],
                 runs=base64.b64encode(packed_runs(JUDGES[name])).decode() if name in JUDGES else "",
                 name=wheel.name,
                 minutes=round(minutes_of(name, code), 1),
@@ -253,16 +294,16 @@ def make(target: Path | None = None) -> list[Path]:
                     one.outputs, one.execution_count = [], None
             nbformat.write(notebook, target / path.name)
             written.append(target / path.name)
-            _for_kaggle(target / "kaggle" / name, target / path.name, reports.title_of(path))
+            _for_kaggle(target / "kaggle" / name, target / path.name)
     return written
 
 
-def _for_kaggle(folder: Path, notebook: Path, title: str) -> None:
+def _for_kaggle(folder: Path, notebook: Path) -> None:
     folder.mkdir(parents=True)
     shutil.copy(notebook, folder)
-    about = {
+    about = {  # Kaggle makes the name in the id of the title, and takes no other
         "id": f"INSERT_YOUR_NAME/alexnet-{notebook.stem.replace('_', '-')}",
-        "title": f"AlexNet {notebook.stem.replace('_', ' ')}: {title}"[:50],
+        "title": f"AlexNet {notebook.stem.replace('_', ' ')}",
         "code_file": notebook.name,
         "language": "python",
         "kernel_type": "notebook",
@@ -274,6 +315,11 @@ def _for_kaggle(folder: Path, notebook: Path, title: str) -> None:
     (folder / "kernel-metadata.json").write_text(json.dumps(about, indent=1) + "\n")
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Make all of them, and say how large each is."""
     for file in make():
         print(f"{file} ({file.stat().st_size // 1000} KB)")
+
+
+if __name__ == "__main__":
+    sys.exit(told(main))

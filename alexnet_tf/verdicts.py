@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -98,9 +99,9 @@ def measure(claim: Claim, ours: Sequence[Run], theirs: Sequence[Run]) -> Interva
 
 def chance_of(claim: Claim, ours: Sequence[Run], theirs: Sequence[Run]) -> float:
     """How likely a difference as large as a claim's runs show would be if there were none; 1 without a measurement."""
-    if claim.rule == "difference":
-        return evaluation.difference_p(ours, theirs)
     found = measure(claim, ours, theirs)
+    if found and claim.rule == "difference":
+        return evaluation.difference_p(ours, theirs)
     return chance(found, found.n - 1 or math.inf) if found else 1.0
 
 
@@ -201,13 +202,17 @@ class Result:
 
 
 def results(names: Iterable[str], budget: str | None = None, store: Path | str | None = None) -> list[Result]:
-    """Every recipe named, at every real budget (or at one) and protocol with finished runs."""
+    """Every recipe named, at every real budget (or at one) and protocol with finished runs; what is amiss is told."""
     listed = _finished(store)
     rows = []
     for name in names:
         for size in (budget,) if budget else ("laptop", "paper"):
             for protocol in PROTOCOLS:
-                ours = _countable(name, protocol, size, listed)
+                try:
+                    ours = _countable(name, protocol, size, listed)
+                except LabError as error:
+                    print(error, file=sys.stderr)
+                    continue
                 if ours and recipes.get(name).loss != "rebuilding":  # which has no accuracy
                     rows.append(_result(name, size, protocol, ours))
     return rows

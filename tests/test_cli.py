@@ -5,16 +5,31 @@ import io
 import json
 import os
 import re
+import runpy
 import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from alexnet_tf import datasets, doors, finetune, plots, released, reports, runs, search, training
+from alexnet_tf import (
+    datasets,
+    doors,
+    finetune,
+    pictures,
+    plots,
+    released,
+    reports,
+    runs,
+    search,
+    site,
+    training,
+    upload,
+)
 from alexnet_tf.__main__ import main, parser
 from alexnet_tf.commands.told import told
 from alexnet_tf.errors import LabError
@@ -247,6 +262,18 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(tmp_path):
     (row,) = json.loads(done.stdout)
     assert row["status"] == "unfinished"
     assert row["epochs"] >= 2
+
+
+@pytest.mark.parametrize("module", [pictures, upload, site])
+def test_what_has_a_door_of_its_own_tells_errors_in_one_line_too(module, monkeypatch, capsys):
+    def lost():
+        raise LabError("There is no checkout: clone one.")
+
+    file = Path(module.__file__)
+    monkeypatch.setattr(runs, "home", lost)
+    with pytest.raises(SystemExit, match="1"):
+        runpy.run_path(str(file.with_name("__main__.py") if file.stem == "__init__" else file), run_name="__main__")
+    assert capsys.readouterr().err == "alexnet_tf: There is no checkout: clone one.\n"
 
 
 def test_what_is_stopped_says_how_to_go_on(capsys):

@@ -29,7 +29,7 @@ def exported(tmp_path_factory):
     store = tmp_path_factory.mktemp("runs")
     run = training.train("cifar10-bn64", "quick", 0, TINY, store=store)
     found = export.make(run, list(export.FORMATS), store / "to", 40)
-    export.keep(run, found)
+    export.keep(run.path / "measurements" / "export.json", found)
     return run, found, store / "to"
 
 
@@ -136,6 +136,17 @@ def test_the_command_prints_a_table(exported, tmp_path, capsys):
     assert out[3].startswith("8 test images; differences of accuracy paired")
     assert out[4].startswith("Milliseconds are medians on this machine")
     assert (tmp_path / "to" / "saved-model" / "saved_model.pb").exists()
+
+
+def test_a_comparison_on_more_images_stays_unless_a_format_is_new(exported, tmp_path, capsys):
+    _, found, _ = exported
+    file, fewer = tmp_path / "export.json", {**found, "images": 20}
+    assert export.keep(file, found)
+    assert not export.keep(file, fewer)
+    assert json.loads(file.read_text()) == found
+    assert f"{file} stays: it compares 40 images" in capsys.readouterr().err
+    assert export.keep(file, {**fewer, "formats": {**found["formats"], "another": {}}})
+    assert export.keep(file, found)
 
 
 def test_photographs_are_brought_to_the_size_that_the_network_wants(tmp_path):

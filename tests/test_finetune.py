@@ -68,6 +68,17 @@ def test_what_a_recipe_takes_freezes_and_repeats_is_its_own_and_not_the_folders(
     assert "Most confused" in (tuned.folder / "report.md").read_text()  # though the grid keeps no logits
 
 
+def test_the_network_comes_last_of_what_is_written(photographs, finished, tmp_path, monkeypatch):
+    """A process that dies in between leaves no network without its classes, and without what it learned from."""
+    written = []
+    monkeypatch.setattr(training, "train", lambda *_, **__: finished)
+    monkeypatch.setattr(finetune, "_report", lambda *_: None)
+    monkeypatch.setattr(finetune.files, "write_atomically", lambda path, _: written.append(path.name))
+    finetune.finetune(str(photographs), str(finished.path), tmp_path / "tuned")
+    assert {"record.json", "classes.json", predict.TRAINED_ON} < {*written}
+    assert written[-1] == "model.keras"
+
+
 def test_logits_that_are_scaled_are_not_the_last_layer_to_learn():
     for name, before in ("today-cifar", "act7"), ("alexnet-32", "drop7"):
         assert finetune.before_last(models.build(name, width=0.1, dense_units=8)) == before

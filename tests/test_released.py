@@ -119,6 +119,15 @@ def test_what_is_too_large_or_ill_named_is_not_released(checkout, finished, monk
     assert not predict.released()
 
 
+def test_a_release_that_fails_leaves_nothing(checkout, finished, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(released, "CARD", released.CARD + "{lacking}")
+        with pytest.raises(KeyError):
+            released.release(finished, "small")
+    assert not list((checkout / "reports" / "models").iterdir())
+    assert (released.release(finished, "small") / "README.md").read_text().startswith("# small: ")
+
+
 def test_a_name_is_given_once_and_cifar10_stays_the_default(checkout, finished, capsys):
     released.release(finished, "cifar10")
     released.release(finished, "birds")
@@ -148,6 +157,17 @@ def test_a_released_network_is_measured_and_exported_by_its_name(checkout, finis
     assert list(found["formats"]) == ["keras", "saved-model"]
     assert export.markdown(found) in (target / "README.md").read_text()
     assert not (target / "measurements").exists()
+    before = {path: path.read_bytes() for path in target.iterdir()}
+    assert main(["export", "small", "--images", "10"]) == 0
+    assert "export.json stays: it compares 20 images" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in target.iterdir()} == before
+
+    def forbidden(*_):
+        raise PermissionError(13, "Permission denied", "export.json")
+
+    monkeypatch.setattr(released, "keep", forbidden)
+    assert main(["export", "small", "--images", "10"]) == 0  # all that was asked for is done
+    assert "is not kept: [Errno 13] Permission denied: 'export.json'" in capsys.readouterr().err
 
 
 COMMITTED = predict.released()

@@ -2,6 +2,7 @@
 
 import collections
 import concurrent.futures
+import importlib.metadata
 import json
 import os
 import re
@@ -13,6 +14,8 @@ import zipfile
 
 import nbformat
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from test_doors import make_folder
 
 from alexnet_tf import recipes, reports, runs, upload, verdicts
@@ -92,7 +95,8 @@ def trained_in(folder):
 def test_every_file_runs_alone(files, tmp_path, name):
     said = alone(files[name], tmp_path)
     assert "This is Jupyter" in said[0]
-    packages = {path.name for path in (tmp_path / "content" / "alexnet_packages").iterdir()}
+    (place,) = (tmp_path / "content" / "alexnet_packages").iterdir()
+    packages = {path.name for path in place.iterdir()}
     assert "alexnet_tf" in packages
     assert not packages & {"numpy", "keras", "tensorflow"}
     assert trained_in(tmp_path) == collections.Counter(upload.trained(name, upload.code_of(read(name))))
@@ -105,6 +109,25 @@ def test_every_file_runs_alone(files, tmp_path, name):
         told = [re.sub(" +([0-9]+ at .*)?$", "", line) for line in "\n".join(said).splitlines()]
         assert {f"{count:>3} {verdict}" for verdict, count in counts.items()} <= {*told}
         assert counts["reproduced"] > 0
+
+
+def test_notebooks_that_start_at_once_share_one_folder_and_a_later_one_leaves_it_alone(files, tmp_path):
+    first = nbformat.read(files["00_building_blocks"], as_version=4).cells[1].source
+    installs = f"{first.partition('from alexnet_tf import upload')[0]}\nimport alexnet_tf; print(alexnet_tf.__file__)"
+    env = {key: os.environ[key] for key in ("PATH", "LANG") if key in os.environ}
+    (tmp_path / "cell.py").write_text(installs)
+
+    def start(_):
+        command = [sys._base_executable, str(tmp_path / "cell.py")]
+        return subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=True).stdout
+
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        places = {*pool.map(start, range(3))}
+    (folder,) = (tmp_path / "alexnet_packages").iterdir()
+    assert places == {f"{folder / 'alexnet_tf' / '__init__.py'}\n"}
+    before = {path: path.stat().st_ino for path in folder.rglob("*.py")}
+    assert {start(3)} == places
+    assert {path: path.stat().st_ino for path in folder.rglob("*.py")} == before
 
 
 def read(name):
@@ -138,12 +161,53 @@ def test_kaggle_without_internet_tells_what_it_lacks_and_a_cell_loads_its_input(
         ALEXNET_KAGGLE_INPUT=str(tmp_path / "input"),
     )
     assert "This is Kaggle" in said[0]
-    assert "shap is not here and can't be installed (no internet?): 05 can't compute SHAP values" in said[0]
-    assert "seaborn is not here and can't be installed (no internet?): 01, 02 and 06" in said[0]
-    assert "ipywidgets is not here" not in said[0]
+    assert "Not here, and can't be installed (no internet?): shap. Without, 05 can't compute SHAP values" in said[0]
+    assert "(no internet?): seaborn. Without, 01, 02 and 06" in said[0]
+    assert "ipywidgets" not in said[0]
     assert f"cifar10: {batches.parent}" in said[0]
     assert said[-1].startswith("100\n")
     assert sorted((tmp_path / "input").rglob("*")) == places
+
+
+HIDE = """
+import sys
+
+class Hidden:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {hidden}:
+            raise ModuleNotFoundError("No module named " + repr(name), name=name)
+
+sys.meta_path.insert(0, Hidden())
+import {modules}
+"""
+
+
+def brought_by(*names):
+    """Packages with all that they need in turn."""
+    found, wanted = set(), list(names)
+    while wanted:
+        name = canonicalize_name(wanted.pop())
+        if name not in found:
+            found.add(name)
+            needs = map(Requirement, importlib.metadata.requires(name) or ())
+            wanted += [need.name for need in needs if not need.marker or need.marker.evaluate({"extra": ""})]
+    return found
+
+
+def test_the_first_cell_brings_all_that_tensorflow_and_jupyterlab_do_not():
+    """Their packages and the extras are enough for everything, and theirs alone for the module that adds the extras."""
+    base = brought_by("tensorflow", "keras", "jupyterlab", "pip") | {"alexnet-tf"}
+    extras = {name for names in upload.EXTRAS.values() for name in names}
+    added = {canonicalize_name(upload.CALLED.get(name, name)) for name in extras}
+    assert not added & base
+    rooms = ["measurements", "panel", "trust"]
+    every = [*extras, *(f"alexnet_tf.{room}" for room in rooms), "statsmodels.stats.multitest", "sklearn.manifold"]
+    for there, modules in (base, ["alexnet_tf.upload"]), (base | added, every):
+        owners = importlib.metadata.packages_distributions().items()
+        hidden = {name for name, packages in owners if not there & {*map(canonicalize_name, packages)}}
+        code = HIDE.format(hidden=hidden, modules=", ".join(modules))
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=runs.home())
+        assert done.returncode == 0, done.stderr[-1000:]
 
 
 def test_the_time_told_is_that_of_all_that_is_trained_and_of_this_machine(monkeypatch, capsys):
@@ -168,16 +232,34 @@ def test_carried_runs_give_the_verdicts_of_whole_ones(monkeypatch, tmp_path):
     assert {row.verdict for row in verdicts.scorecard(runs.store_for("paper"))} == {"not run"}
     upload.unpack(carried)
     assert verdicts.scorecard(runs.store_for("paper")) == whole
-    (tmp_path / "reports" / "runs" / "zeng-aug" / "paper" / "seed-0" / "record.json").write_text("a reader's own")
     measured = next(tmp_path.rglob("measurements/*.npz"))
     measured.unlink()  # a reader's own training has not been measured
+    own = measured.parent.parent / "record.json"
+    own.write_text('{"whose": "a reader\'s own"}')
     upload.unpack(carried)
     assert not measured.exists()
-    assert next((tmp_path / "reports").rglob("zeng-aug/*/*/record.json")).read_text() == "a reader's own"
+    assert "a reader's own" in own.read_text()
     shutil.rmtree(tmp_path / "reports")
     (tmp_path / "pyproject.toml").touch()  # a checkout has its own
     upload.unpack(carried)
     assert not (tmp_path / "reports").exists()
+
+
+def test_carried_runs_are_renewed_and_repaired(monkeypatch, tmp_path):
+    """A newer notebook brings its own, whatever an older one left, and what was cut by a kill is made whole."""
+    one, two, _ = (run for run in runs.listing() if run.recipe == "lab-bce" and run.finished)
+    monkeypatch.setattr(runs, "listing", lambda *_: iter([one, two]))
+    carried = upload.base64.b64encode(upload.packed_runs()).decode()
+    monkeypatch.setattr(runs, "home", lambda: tmp_path)
+    upload.unpack(carried)
+    places = [tmp_path / "reports" / "runs" / str(run) for run in (one, two)]
+    whole = {path: path.read_bytes() for place in places for path in place.rglob("*") if path.is_file()}
+    older, cut = (place / "record.json" for place in places)
+    older.write_text(json.dumps({**json.loads(whole[older]), "name": "an older one"}))
+    cut.write_bytes(whole[cut][:100])
+    (places[0] / "outputs.npz").write_bytes(b"an older one's")
+    upload.unpack(carried)
+    assert {path: path.read_bytes() for path in whole} == whole
 
 
 def test_files_are_small_and_kaggle_has_its_metadata(files):
@@ -189,6 +271,7 @@ def test_files_are_small_and_kaggle_has_its_metadata(files):
         about = json.loads((file.parent / "kaggle" / name / "kernel-metadata.json").read_text())
         assert (file.parent / "kaggle" / name / about["code_file"]).exists()
         assert len(about["title"]) <= 50
+        assert about["id"].partition("/")[2] == about["title"].lower().replace(" ", "-")
         assert nbformat.read(file, as_version=4).cells[1].id == "laboratory"
 
 

@@ -87,7 +87,7 @@ def test_a_claim_is_judged_by_its_own_sign_margin_and_epoch(make_run, tmp_path):
     assert (row(LEVEL, best=True).measured, row(LEVEL).measured) == (0.9, 0.7)
 
 
-def test_a_run_of_other_data_costs_its_own_row_alone(make_run, tmp_path):
+def test_a_run_of_other_data_costs_its_own_row_alone(make_run, tmp_path, capsys):
     for seed in 0, 1:
         run = make_run("lab-base", np.arange(1000) < 700, seed=seed)
         run.record["provenance"]["dataset_fingerprint"] = f"data {seed}"
@@ -97,6 +97,10 @@ def test_a_run_of_other_data_costs_its_own_row_alone(make_run, tmp_path):
     odd, well = verdicts.scorecard(tmp_path, [LEVEL, other])
     assert (odd.verdict, well.n) == ("not run", 2)
     assert "saw different data" in odd.why
+    assert [result.recipe for result in verdicts.results(["lab-base", "cifar10-simple"], store=tmp_path)] == [
+        "cifar10-simple"
+    ]
+    assert "The paper runs of lab-base saw different data" in capsys.readouterr().err
     make_run("lab-base", np.arange(1000) < 700, budget="laptop")
     (smaller,) = verdicts.scorecard(tmp_path, [LEVEL])
     assert (smaller.budget, smaller.measured) == ("laptop", 0.7)
@@ -211,6 +215,11 @@ def test_the_chance_of_a_claim_is_below_a_twentieth_where_its_interval_leaves_ze
         ranks = (np.arange(1000) >= 700 + gain).astype("uint8")
         np.savez_compressed(run.path / "measurements" / "ten_crops.npz", inputs=np.array("x"), ten_crops=ranks)
     assert (verdicts.chance_of(claim, ours, []) < 0.05) == stands == bool(verdicts.measure(claim, ours, []).side)
+
+
+def test_runs_that_share_no_seed_show_no_difference(make_run):
+    ours, theirs = make_run("lab-bce", [True, False], seed=0), make_run("lab-base", [True, False], seed=1)
+    assert verdicts.chance_of(GAIN, [ours], [theirs]) == 1
 
 
 def test_a_line_of_a_chapter_compares_only_what_can_be_compared(make_run):

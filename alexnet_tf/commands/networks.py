@@ -83,10 +83,13 @@ def do_export(args: argparse.Namespace) -> None:
     print(f"{found['images']} test images; differences of accuracy paired over them, with 95 % intervals.")
     print(f"Milliseconds are medians on this machine, all formats taking turns: {found['hardware']}.")
     print(f"The files lie in {folder}.")
-    if not own:
-        export.keep(run, found)
-    elif set(formats) == set(EXPORTS) and not args.to:  # as the command that its card names makes it
-        released.keep(run, found)
+    try:
+        if not own:
+            export.keep(run.path / "measurements" / "export.json", found)
+        elif set(formats) == set(EXPORTS) and not args.to:  # as the command that its card names makes it
+            released.keep(run, found)
+    except OSError as error:  # nobody may write where the network lies, and all else was done
+        print(f"The comparison is not kept: {error}.", file=sys.stderr)
 
 
 def do_predict(args: argparse.Namespace) -> None:

@@ -17,7 +17,7 @@ from alexnet_tf.recipe import parse_value
 GO_ON = ("train", "search", "finetune", "reports")  # what a second call goes on with
 
 
-def told(work: Callable[[], int | None], args: argparse.Namespace) -> int:
+def told(work: Callable[[], int | None], args: argparse.Namespace | None = None) -> int:
     """The exit status of a command's work, its errors told."""
     try:
         return work() or 0
@@ -34,7 +34,8 @@ def told(work: Callable[[], int | None], args: argparse.Namespace) -> int:
         return 1
     except KeyboardInterrupt:
         same = "The same command without --fresh" if getattr(args, "fresh", False) else "The same command"
-        onward = f"; what was finished is saved. {same} goes on from there" if args.command in GO_ON else ""
+        goes_on = args and args.command in GO_ON
+        onward = f"; what was finished is saved. {same} goes on from there" if goes_on else ""
         print(f"\nalexnet_tf: stopped{onward}.", file=sys.stderr)
         return 130
 
