@@ -295,6 +295,20 @@ def against_one(
     return holm([difference_p(group, base) for group in groups], among)
 
 
+def beside(groups: Sequence[Sequence[Run]], base: Sequence[Run], tables: int = 1) -> list[tuple[Interval, str]]:
+    """Each recipe's difference from one base, and whether it helps or hurts among so many tables like this one.
+
+    The luck of a training is that of all recipes of the table together.
+    """
+    pooled = luck_of([base, *groups])
+    found = []
+    for group, p in zip(groups, against_one(groups, base, pooled), strict=True):
+        gain = paired_difference(group, base, pooled)
+        clear = gain.side if tables * p < 0.05 else 0
+        found.append((gain, {1: "helps", -1: "hurts"}.get(clear, "can't be told")))
+    return found
+
+
 def overfitting(ours: Sequence[Run], theirs: Sequence[Run]) -> Interval | None:
     """By how much farther one recipe's accuracy on training images lies above that on test images than another's.
 

@@ -235,7 +235,7 @@ def _sure(whole: Run) -> str:
     return f" The whole network is {sure:.0%} sure on average, and right of {evaluation.accuracy_of(whole):.0%}."
 
 
-def _report(tuned: Tuned, folder: str, source: str, splits: Splits, flattered: int) -> None:
+def _report(tuned: Tuned, folder: str, source: str, splits: Splits, flattered: int = 0) -> None:
     """Write the page and its pictures."""
     whole, head = tuned.whole, tuned.head[-1]
     names, labels = splits.class_names, splits.test.labels

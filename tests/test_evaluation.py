@@ -210,6 +210,19 @@ def test_all_against_one_pool_their_spread_and_tell_what_one_pair_alone_can_not(
     assert evaluation.against_one(single, base[:1], among=60)[0] > evaluation.against_one(single, base[:1])[0]
 
 
+def test_what_stands_in_one_table_need_not_stand_among_many(make_run):
+    def group(name, *rights):
+        return [make_run(name, np.arange(1000) < right, seed=seed) for seed, right in enumerate(rights)]
+
+    base = group("grid-base", 700, 710, 708)
+    groups = group("grid-elu", 728, 742, 730), group("grid-gelu", 705, 700, 712), group("grid-tanh", 560, 566, 570)
+    assert [told for _, told in evaluation.beside(groups, base)] == ["helps", "can't be told", "hurts"]
+    assert [told for _, told in evaluation.beside(groups, base, 60)] == ["can't be told", "can't be told", "hurts"]
+    pooled = evaluation.luck_of([base, *groups])
+    assert evaluation.beside(groups, base)[0][0] == evaluation.paired_difference(groups[0], base, pooled)
+    assert evaluation.beside([one[:1] for one in groups], base[:1])[2][1] == "hurts"  # with one seed, by the images
+
+
 def test_dunnett_is_scipys():
     rng = np.random.default_rng(1)
     groups = [rng.normal(place, 1, 3) for place in (0, 0, 2, 3)]

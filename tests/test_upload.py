@@ -247,7 +247,7 @@ def test_carried_runs_give_the_verdicts_of_whole_ones(monkeypatch, tmp_path):
 
 def test_carried_runs_are_renewed_and_repaired(monkeypatch, tmp_path):
     """A newer notebook brings its own, whatever an older one left, and what was cut by a kill is made whole."""
-    one, two, _ = (run for run in runs.listing() if run.recipe == "lab-bce" and run.finished)
+    one, two, *_ = (run for run in runs.listing() if run.recipe == "lab-bce" and run.finished)
     monkeypatch.setattr(runs, "listing", lambda *_: iter([one, two]))
     carried = upload.base64.b64encode(upload.packed_runs()).decode()
     monkeypatch.setattr(runs, "home", lambda: tmp_path)
