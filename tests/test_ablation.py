@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from alexnet_tf import ablation, costs, evaluation, literature, plots, recipes
+from alexnet_tf.intervals import Interval
 from alexnet_tf.luck import Luck
 from alexnet_tf.recipes import grid
 from alexnet_tf.runs import locate
@@ -75,6 +76,17 @@ def test_what_did_not_learn_spoils_no_others_p_and_no_scale(trained):
     scales = [plots.worth(found, "x").axes[0].get_xlim()[0] for found in (whole, [best, worst])]
     assert scales[0] < -0.1 < scales[1]
     assert "at chance" in [text.get_text() for text in plots.worth([best, worst], "x").axes[0].texts]
+
+
+@pytest.mark.parametrize("gain", [0.07, 0.078, 0.09])
+def test_no_interval_is_cut_at_the_edge_of_the_scale(trained, gain):
+    (one,) = ablation.effects(trained({"grid-base": 0.7, "grid-elu": 0.71}))
+    gains = [*np.linspace(-0.04, 0.035, 20), -gain]
+    found = [dataclasses.replace(one, gain=Interval(mean, mean - 0.007, mean + 0.007, 3)) for mean in gains]
+    axes = plots.worth(found, "x").axes[0]
+    drawn = [line for line in axes.lines if line.get_linewidth() == 2]
+    assert all(np.abs(line.get_xdata()).max() <= axes.get_xlim()[1] for line in drawn)
+    assert len(drawn) == len(found) - (gain > 0.08), "what is beyond is an arrow"
 
 
 def test_what_lies_far_off_is_an_arrow_with_its_points(trained):

@@ -16,13 +16,18 @@ if TYPE_CHECKING:
     from alexnet_tf.ablation import Effect
 
 
-MOST = 0.9  # of the intervals' ends; what lies more than twice as far off as these is told beside an arrow
+MOST = 0.9  # of the variants; who lies more than twice as far off as these is told beside an arrow
+
+
+def _far(effect: Effect) -> float:
+    """How far from zero its interval ends."""
+    return max(abs(effect.gain.low), abs(effect.gain.high))
 
 
 def _reach(found: Sequence[Effect], others: Iterable[float] = ()) -> float:
     """How far from zero a scale should go: a few that lie far off, or did not learn, must not flatten all others."""
     shown = [effect for effect in found if effect.learned] or found
-    ends = [abs(end) for effect in shown for end in (effect.gain.low, effect.gain.high)]
+    ends = [_far(effect) for effect in shown]
     usual = float(np.quantile(ends, MOST))
     return 1.15 * max(*(end for end in ends if end <= 2 * usual), *map(abs, others), 0.01)
 
@@ -36,7 +41,7 @@ def _rows(ax: Axes, found: Sequence[Effect], names: Sequence[str], reach: float)
     ax.set_xlim(-reach, reach)
     for place, effect in zip(range(len(found))[::-1], found, strict=True):
         color = BLUE if effect.clear else "#999999"
-        if not effect.learned or abs(effect.gain.mean) > reach:
+        if not effect.learned or _far(effect) > reach:
             side = 1 if effect.gain.mean > 0 else -1
             ax.plot(side * reach, place, "<>"[side > 0], color=color, markersize=8, clip_on=False)
             told = in_points(round(effect.gain.mean, 2)) if effect.learned else "at chance"
