@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from conftest import TINY, train_tiny
 
-from alexnet_tf import callbacks, datasets, recipes, runs, training
+from alexnet_tf import callbacks, datasets, finishing, recipes, runs, training
 from alexnet_tf.__main__ import main
 from alexnet_tf.errors import LabError
 from alexnet_tf.optimizers import make_optimizer
@@ -231,7 +231,7 @@ def test_a_disk_that_fills_up_at_the_end_of_a_fresh_training_spares_the_old_run(
     old = train_tiny(tmp_path, epochs=1)
     record, logits = old.record, old.outputs["test_logits"]
     with monkeypatch.context() as patch:
-        patch.setattr(training, "exported", lambda *args: (_ for _ in ()).throw(OSError(28, "No space left")))
+        patch.setattr(finishing, "exported", lambda *args: (_ for _ in ()).throw(OSError(28, "No space left")))
         with pytest.raises(OSError, match="No space left"):
             training.train("cifar10-bn64", "quick", 0, {**TINY, "epochs": 1}, store=tmp_path, fresh=True)
     (run,) = runs.listing(tmp_path)
