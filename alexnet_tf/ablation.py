@@ -28,6 +28,7 @@ class Effect:
     knob: str
     variant: str
     gain: Interval  # of test accuracy, paired with the base
+    whole: bool  # it was trained with every seed of the base
     learned: bool  # every training did better than guessing
     p: float | None  # how likely so large a gain would be if all were equal, corrected; None: they were not compared
     parameters: int
@@ -56,13 +57,28 @@ def finished(budget: str, seeds: int) -> list[str]:
 
     Those that diverged among them.
     """
-
-    def stands(name: str, seed: int) -> bool:
-        run = locate(name, budget, seed)
-        return bool(run.diverged) or (run.finished and not run.begun and not run.outdated())
-
     names = [recipe.name for recipe in grid.RECIPES]
-    return [name for name in names if all(stands(name, seed) for seed in range(seeds))]
+    return [name for name in names if all(map(_stands, _runs(name, budget, seeds)))]
+
+
+def first_looks(budget: str, seeds: int) -> dict[str, list[Run]]:
+    """What is trained of the knobs' variants and pairs that lack a training with some seed, and did not diverge."""
+    found = {}
+    for name in _of_base_size():
+        runs = _runs(name, budget, seeds)
+        there = [run for run in runs if _stands(run)]
+        if 0 < len(there) < seeds and not any(run.diverged for run in runs):
+            found[name] = there
+    return found
+
+
+def _runs(name: str, budget: str, seeds: int) -> list[Run]:
+    return [locate(name, budget, seed) for seed in range(seeds)]
+
+
+def _stands(run: Run) -> bool:
+    """Whether it tells something of today's recipe."""
+    return bool(run.diverged) or (run.finished and not run.begun and not run.outdated())
 
 
 def missing(trained: Container[str]) -> str:
@@ -90,25 +106,31 @@ def _of_one_size() -> list[tuple[str, str]]:
     return [pair for pair in grid.INTERACTIONS if not grown.intersection(pair)]
 
 
+def _of_base_size() -> list[str]:
+    """The variants and pairs whose trainings are as long as the base's, on as many images."""
+    names = [f"grid-{name}" for variants in grid.KNOBS.values() for name, _, _ in variants]
+    return list(dict.fromkeys([*names, *(grid.both(*pair) for pair in _of_one_size())]))
+
+
 def _alike(trained: Trained) -> dict[str, Sequence[Run]]:
     """The base, its variants and pairs, but those that did not learn or lie farther apart than is usual.
 
     Of two trainings, who is far is luck. What is left tells by how much luck moves any of them.
     """
-    names = [f"grid-{name}" for variants in grid.KNOBS.values() for name, _, _ in variants]
-    names += [grid.both(*pair) for pair in _of_one_size()]
-    found = {name: trained[name] for name in ("grid-base", *names) if name in trained and learned(trained[name])}
-    spreads = {name: np.std([evaluation.accuracy_of(run) for run in runs]) for name, runs in found.items()}
-    far = UNSTEADY * np.median([*spreads.values()]) if found else 0.0
-    return {name: runs for name, runs in found.items() if spreads[name] <= far or len(runs) < 3}
+    names = "grid-base", *_of_base_size()
+    found = {name: trained[name] for name in names if name in trained and learned(trained[name])}
+    rates = {name: [evaluation.accuracy_of(run) for run in runs] for name, runs in found.items() if len(runs) > 2}
+    spreads = {name: np.std(each) for name, each in rates.items()}
+    far = UNSTEADY * np.median([*spreads.values()]) if spreads else 0.0
+    return {name: runs for name, runs in found.items() if spreads.get(name, 0.0) <= far}
 
 
 def effects(trained: Trained) -> list[Effect]:
     """Every trained variant of the grid's knobs against the base, the largest gain first.
 
-    Of all that are alike the luck is taken together: three trainings of one variant alone know little of theirs. The
-    others, and all if the base is not alike, have the interval of their own trainings, and no p. It is corrected for
-    all variants of the grid, trained or not.
+    Of all that are alike the luck is taken together: three trainings of one variant alone know little of theirs, and
+    one knows nothing. The others, and all if the base is not alike, have the interval of their own trainings, and no p.
+    It is corrected for all variants of the grid, trained or not.
     """
     if "grid-base" not in trained:
         return []
@@ -124,7 +146,8 @@ def effects(trained: Trained) -> list[Effect]:
     for name, knob in tried.items():
         runs = trained[f"grid-{name}"]
         gain = evaluation.paired_difference(runs, base, luck if name in chances else None)
-        found.append(Effect(knob, name, gain, learned(runs), chances.get(name), *_cost(runs)))
+        whole = len(runs) == len(base)
+        found.append(Effect(knob, name, gain, whole, learned(runs), chances.get(name), *_cost(runs)))
     return sorted(found, key=lambda effect: -effect.gain.mean)
 
 
@@ -166,16 +189,17 @@ def _cost(runs: Sequence[Run]) -> tuple[int, float, float | None, float | None]:
 
 def table(found: Sequence[Effect], base: Sequence[Run]) -> str:
     """The variants, a row each: gain with interval, corrected p, and cost; then what the base itself reaches."""
-    columns = f"{'points':>7}  {'95 % interval':<18}{'p':>7}{'parameters':>12}{'MFLOP':>7}{'time':>7}{'seconds':>9}"
-    lines = [f"{'variant':<18}{'knob':<22}{columns}"]
+    gains = f"{'points':>7}  {'95 % interval':<17}{'n':>2}{'p':>7}"
+    lines = [f"{'variant':<18}{'knob':<22}{gains}{'parameters':>12}{'MFLOP':>7}{'time':>7}{'seconds':>9}"]
     for effect in found:
         between = f"[{100 * effect.gain.low:+.1f}, {100 * effect.gain.high:+.1f}]"
+        gains = f"{100 * effect.gain.mean:>+7.1f}  {between:<17}{effect.gain.n:>2}{likely(effect.p):>7}"
         lines.append(
-            f"{effect.variant:<18}{effect.knob:<22}{100 * effect.gain.mean:>+7.1f}  {between:<18}{likely(effect.p):>7}"
+            f"{effect.variant:<18}{effect.knob:<22}{gains}"
             f"{effect.parameters:>12,}{effect.flop / 1e6:>7.0f}{effect.took:>7}{effect.lasts:>9}"
         )
     parameters, flop, ratio, seconds = _cost(base)
-    reached = f"{'base':<18}{evaluation.accuracy_interval(base)!s:<54}"
+    reached = f"{'base':<18}{evaluation.accuracy_interval(base)!s:<55}"
     lines.append(f"{reached}{parameters:>12,}{flop / 1e6:>7.0f}{times(ratio):>7}{told(seconds):>9}")
     return "\n".join(lines)
 

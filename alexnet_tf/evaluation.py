@@ -5,6 +5,7 @@ Every figure comes from one pair, labels and predictions; nothing here touches a
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -170,15 +171,21 @@ def _rates(groups: Sequence[Sequence[Run]]) -> NDArray[np.float64]:
 
 
 def luck_of(groups: Sequence[Sequence[Run]]) -> Luck | None:
-    """By how much luck moves a training of any of several recipes, over the seeds that all have."""
-    return luck.left_over(_rates(groups))
+    """By how much luck moves a training of any of several recipes, told by those that have most trainings."""
+    most = max(map(len, groups), default=0)
+    whole = [group for group in groups if len(group) == most]
+    if found := luck.left_over(_rates(whole)):
+        answers = [np.var([correct(run) for run in group], axis=0, ddof=1).mean() for group in whole]
+        return dataclasses.replace(found, wavering=float(np.mean(answers)))
+    return None
 
 
 def contrast(terms: Sequence[tuple[Sequence[Run], float]], of_all: Luck | None = None) -> Interval:
     """A weighted sum of recipes' accuracies, paired over their shared seeds; with one seed, over test images.
 
     ``[(a, 1), (b, -1)]`` is a difference; four terms of ± 1 are an interaction. An interval over seeds knows the luck
-    of trainings, or the one that more trainings than these have told, and that of having these test images.
+    of trainings, or the one that more trainings than these have told, and that of having these test images. With
+    the luck that others have told, one seed has such an interval, too.
     """
     by_seed = [({run.record["seed"]: run for run in group}, weight) for group, weight in terms]
     shared = sorted(set.intersection(*(set(group) for group, _ in by_seed)))
@@ -190,35 +197,43 @@ def contrast(terms: Sequence[tuple[Sequence[Run], float]], of_all: Luck | None =
         for run, _ in chosen[1:]:
             _refuse_others(chosen[0][0], run)
         gains.append(np.sum([weight * correct(run) for run, weight in chosen], axis=0))
-    if of_all and len(gains) > 1:
-        error = of_all.error([weight for _, weight in terms], len(gains))
-        return _with_tested(gains, float(stats.t.ppf((1 + LEVEL) / 2, of_all.freedom)) * error)
-    return _with_tested(gains)
+    if not of_all:
+        return _with_tested(gains)
+    weights = [weight for _, weight in terms]
+    half = float(stats.t.ppf((1 + LEVEL) / 2, of_all.freedom)) * of_all.error(weights, len(gains))
+    return _with_tested(gains, half, of_all.wavering * sum(weight**2 for weight in weights))
 
 
-def _with_tested(gains: Sequence[NDArray[np.floating]], half: float | None = None) -> Interval:
+def _with_tested(
+    gains: Sequence[NDArray[np.floating]], half: float | None = None, wavering: float | None = None
+) -> Interval:
     """What trainings gained image by image, with their luck and that of having these test images, the same for all.
 
     Of trainings `half` is half the interval, or what these alone tell.
     """
-    if len(gains) == 1:
+    if len(gains) == 1 and half is None:
         return gain_interval(gains[0])
-    found, tested = mean_interval([float(gain.mean()) for gain in gains]), _of_images(gains)
-    half = math.hypot(found.high - found.mean if half is None else half, tested)
-    return Interval(found.mean, found.mean - half, found.mean + half, found.n, tested)
+    mean, tested = float(np.mean(gains)), _of_images(gains, wavering)
+    if half is None:
+        found = mean_interval([float(gain.mean()) for gain in gains])
+        half = found.high - found.mean
+    half = math.hypot(half, tested)
+    return Interval(mean, mean - half, mean + half, len(gains), tested)
 
 
-def _of_images(gains: Sequence[NDArray[np.floating]]) -> float:
+def _of_images(gains: Sequence[NDArray[np.floating]], wavering: float | None = None) -> float:
     """Half the interval that the luck of having these images gives to the mean of some trainings' gains.
 
     By how much trainings differ on an image is taken out: that is in what the seeds tell (crossed random effects).
+    Of a single training it is `wavering`, or stays in.
     """
     each = np.array(gains, float)
     if each.shape[1] < 2:
         return 1.0  # a single image leaves everything open
     spread = each.mean(axis=0).var(ddof=1)
     if len(each) > 1:
-        spread = max(spread - each.var(axis=0, ddof=1).mean() / len(each), 0.0)
+        wavering = each.var(axis=0, ddof=1).mean() / len(each)
+    spread = max(spread - (wavering or 0.0), 0.0)
     return float(stats.norm.ppf((1 + LEVEL) / 2) * math.sqrt(spread / each.shape[1]))
 
 
@@ -286,7 +301,7 @@ def against_one(
     """How likely each recipe's distance from one base would be if all were equals, corrected for their number.
 
     Dunnett's comparison: it pools the luck of all recipes, taken to be alike, and knows that all are compared with the
-    same few trainings. Where one has a single seed there is no such spread: McNemar's test and Holm's correction then,
+    same few trainings. Where all have a single seed there is no such spread: McNemar's test and Holm's correction then,
     which speak of the networks trained and not of their recipes. `among` counts those, too, that are not there yet.
     """
     if of_all := of_all or luck_of([base, *groups]):

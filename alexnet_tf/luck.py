@@ -15,11 +15,13 @@ from scipy import special, stats
 class Luck:
     """How far trainings of one recipe lie apart in accuracy (a standard deviation), taken to be alike for all recipes.
 
-    Estimated with so many degrees of freedom; what a seed does to all recipes is not in it.
+    Estimated with so many degrees of freedom; what a seed does to all recipes is not in it. `wavering` is how much
+    they differ on one image (a variance of being right), on average.
     """
 
     apart: float
     freedom: int
+    wavering: float = 0.0
 
     def error(self, weights: Sequence[float], seeds: int) -> float:
         """The standard error of a weighted sum of recipes' means over so many seeds."""

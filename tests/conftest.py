@@ -4,6 +4,7 @@ import contextlib
 import gc
 import json
 import os
+import sys
 
 import hypothesis
 import numpy as np
@@ -39,6 +40,14 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.get_closest_marker("data"):
             item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(autouse=True)
+def no_figure_stays_open():
+    """Matplotlib warns of more than twenty, and a warning is an error here."""
+    yield
+    if pyplot := sys.modules.get("matplotlib.pyplot"):
+        pyplot.close("all")
 
 
 @pytest.fixture(autouse=True)

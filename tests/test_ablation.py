@@ -112,11 +112,56 @@ def test_all_tell_together_how_large_luck_is(trained):
     luck = evaluation.luck_of([*runs.values()])
     rates = np.array([[evaluation.accuracy_of(run) for run in group] for group in runs.values()])
     left = rates - rates.mean(axis=0) - rates.mean(axis=1, keepdims=True) + rates.mean()
-    assert luck == Luck(pytest.approx(np.sqrt((left**2).sum() / 6)), 6)
+    answers = [np.var([evaluation.correct(run) for run in group], axis=0, ddof=1) for group in runs.values()]
+    assert luck == Luck(pytest.approx(np.sqrt((left**2).sum() / 6)), 6, pytest.approx(np.mean(answers)))
     half = stats.t.ppf(0.975, 6) * luck.apart * np.sqrt(2 / 3)
     assert [effect.gain.high - effect.gain.mean for effect in ablation.effects(runs)] == pytest.approx([half] * 3)
     gain = ablation.difference(runs, "grid-elu", "grid-gelu")
     assert gain.mean - gain.low == pytest.approx(half)
+
+
+def test_a_single_training_has_the_luck_that_the_others_have_told(trained):
+    runs = trained({f"grid-{name}": 0.7 for name in ("base", "gelu", "elu", "leaky")})
+    for place, group in enumerate(runs.values()):
+        tell(group, 0.7 + place / 1000, 0.002 * (place + 1))
+    whole = {effect.variant: effect for effect in ablation.effects(runs)}
+    luck = evaluation.luck_of([*runs.values()])
+    runs |= {name: group[1:2] for name, group in trained({"grid-l1": 0.75}).items()}
+    found = {effect.variant: effect for effect in ablation.effects(runs)}
+    first = found.pop("l1")
+    assert (first.whole, first.gain.n, whole["elu"].whole) == (False, 1, True)
+    assert {name: effect.gain for name, effect in found.items()} == {name: each.gain for name, each in whole.items()}
+    gains = evaluation.correct(runs["grid-l1"][0]).astype(float) - evaluation.correct(runs["grid-base"][1])
+    assert first.gain.mean == pytest.approx(gains.mean())
+    tested = stats.norm.ppf(0.975) * np.sqrt(max(gains.var(ddof=1) - 2 * luck.wavering, 0) / len(gains))
+    half = np.hypot(stats.t.ppf(0.975, luck.freedom) * luck.apart * np.sqrt(2), tested)
+    assert first.gain.high - first.gain.mean == pytest.approx(half)
+    assert first.p < 0.05
+    rows = ablation.table([first, whole["elu"]], runs["grid-base"]).splitlines()[1:3]
+    assert [row[65:69].split() for row in rows] == [["1"], ["3"]]
+    figure = plots.worth([first, whole["elu"]], "x")
+    marks = [line.get_markerfacecolor() for line in figure.axes[0].lines if line.get_marker() == "o"]
+    assert marks[0] == "w" != marks[1]
+
+
+def test_first_looks_are_those_that_lack_a_seed(trained, monkeypatch, tmp_path):
+    runs = trained(dict.fromkeys([f"grid-{name}" for name in ("base", "gelu", "l1", "epochs-4", "elu", "bce")], 0.7))
+    monkeypatch.setattr(ablation, "locate", lambda name, budget, seed: locate(name, budget, seed, store=tmp_path))
+    assert ablation.first_looks("laptop", 3) == {}
+    for name in ("gelu", "l1", "epochs-4", "elu"):
+        (runs[f"grid-{name}"][1].path / "record.json").unlink()
+    recipe = runs["grid-elu"][0].record
+    (runs["grid-elu"][1]).keep_divergence(
+        "no number", {key: recipe[key] for key in ("name", "budget", "overrides", "recipe")}
+    )
+    for run in runs["grid-l1"]:
+        run.record["recipe"]["momentum"]["value"] = 0.5  # as an older recipe had it
+    for seed in 0, 2:
+        (runs["grid-l1"][seed].path / "record.json").write_text(json.dumps(runs["grid-l1"][seed].record))
+    (gelu,) = ablation.first_looks("laptop", 3).values()
+    assert [run.record["seed"] for run in gelu] == [0, 2]
+    assert gelu[0].record["name"] == "grid-gelu"
+    assert ablation.first_looks("laptop", 1) == {}
 
 
 def test_the_luck_of_two_recipes_is_that_of_their_pairs(trained):

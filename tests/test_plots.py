@@ -24,12 +24,6 @@ HISTORY = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def close():
-    yield
-    plt.close("all")
-
-
 def texts(figure):
     figure.canvas.draw()
     found = [text.get_text() for ax in figure.axes for text in ax.texts]

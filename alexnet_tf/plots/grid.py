@@ -33,7 +33,7 @@ def _reach(found: Sequence[Effect], others: Iterable[float] = ()) -> float:
 
 
 def _rows(ax: Axes, found: Sequence[Effect], names: Sequence[str], reach: float) -> None:
-    """A row a variant, from above: its gain with interval; grey where the interval contains zero.
+    """A row a variant, from above: its gain with interval; grey where the interval contains zero, hollow a first look.
 
     What lies beyond the scale is an arrow at its edge, with the points; so is what did not learn, without.
     """
@@ -49,7 +49,7 @@ def _rows(ax: Axes, found: Sequence[Effect], names: Sequence[str], reach: float)
             ax.text(0.9 * side * reach, place, told, va="center", ha=end, fontsize=8, color=color)
             continue
         ax.plot([effect.gain.low, effect.gain.high], [place, place], color=color, linewidth=2, solid_capstyle="butt")
-        ax.plot(effect.gain.mean, place, "o", color=color, markersize=5)
+        ax.plot(effect.gain.mean, place, "o", color=color, markersize=5, markerfacecolor=color if effect.whole else "w")
     ax.set_yticks(range(len(found))[::-1], names)
     ax.set_ylim(-0.6, len(found) - 0.4)
     ax.xaxis.set_major_formatter(in_points)
