@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import textwrap
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
@@ -62,13 +63,13 @@ def finished(budget: str, seeds: int) -> list[str]:
 
 
 def first_looks(budget: str, seeds: int) -> dict[str, list[Run]]:
-    """What is trained of the knobs' variants and pairs that lack a training with some seed, and did not diverge."""
+    """What is trained, from the first seed on, of the recipes but the base that lack one, and did not diverge."""
     found = {}
-    for name in _of_base_size():
-        runs = _runs(name, budget, seeds)
-        there = [run for run in runs if _stands(run)]
-        if 0 < len(there) < seeds and not any(run.diverged for run in runs):
-            found[name] = there
+    for recipe in grid.RECIPES:
+        runs = _runs(recipe.name, budget, seeds)
+        there = [*itertools.takewhile(_stands, runs)]
+        if recipe is not grid.BASE and 0 < len(there) < seeds and not any(run.diverged for run in runs):
+            found[recipe.name] = there
     return found
 
 
@@ -106,18 +107,13 @@ def _of_one_size() -> list[tuple[str, str]]:
     return [pair for pair in grid.INTERACTIONS if not grown.intersection(pair)]
 
 
-def _of_base_size() -> list[str]:
-    """The variants and pairs whose trainings are as long as the base's, on as many images."""
-    names = [f"grid-{name}" for variants in grid.KNOBS.values() for name, _, _ in variants]
-    return list(dict.fromkeys([*names, *(grid.both(*pair) for pair in _of_one_size())]))
-
-
 def _alike(trained: Trained) -> dict[str, Sequence[Run]]:
     """The base, its variants and pairs, but those that did not learn or lie farther apart than is usual.
 
     Of two trainings, who is far is luck. What is left tells by how much luck moves any of them.
     """
-    names = "grid-base", *_of_base_size()
+    names = [f"grid-{name}" for variants in grid.KNOBS.values() for name, _, _ in variants]
+    names = ["grid-base", *names, *(grid.both(*pair) for pair in _of_one_size())]
     found = {name: trained[name] for name in names if name in trained and learned(trained[name])}
     rates = {name: [evaluation.accuracy_of(run) for run in runs] for name, runs in found.items() if len(runs) > 2}
     spreads = {name: np.std(each) for name, each in rates.items()}
@@ -248,7 +244,7 @@ class Interaction:
 
 
 def interactions(trained: Trained) -> list[Interaction]:
-    """All pairs of which the four recipes are trained."""
+    """All pairs of which the four recipes are trained; with every seed, if they have a luck of their own."""
     alike = _alike(trained)
     luck = evaluation.luck_of([*alike.values()])
     found = []
@@ -258,6 +254,8 @@ def interactions(trained: Trained) -> list[Interaction]:
             continue
         terms = [(trained[name], sign) for name, sign in zip(names, (1.0, -1.0, -1.0, 1.0), strict=True)]
         together = luck if alike.keys() >= set(names) else None
+        if not together and len({len(runs) for runs, _ in terms}) > 1:
+            continue
         extra = evaluation.contrast(terms, together)
         p = chance(extra, together.freedom) if together else None
         found.append(Interaction(one, other, extra, all(learned(runs) for runs, _ in terms), p))
@@ -271,9 +269,14 @@ def size(run: Run, knob: str) -> int:
 
 
 def _along(trained: Trained, knob: str, variant: str | None = None) -> list[Sequence[Run]]:
-    """Those trained by which something grows, from small to large: how many epochs the base has is its budget's."""
+    """Those trained by which something grows, from small to large: how many epochs the base has is its budget's.
+
+    Of each the trainings with the seeds that all have: one that lacks a seed would lack its luck, too.
+    """
     found = [trained[name] for name in grid.along(knob, variant) if name in trained]
-    return sorted(found, key=lambda runs: size(runs[0], knob))
+    seeds = set.intersection(*({run.record["seed"] for run in runs} for runs in found)) if found else set()
+    shared = [[run for run in runs if run.record["seed"] in seeds] for runs in found]
+    return sorted(shared, key=lambda runs: size(runs[0], knob))
 
 
 def curve(trained: Trained, knob: str, variant: str | None = None) -> dict[int, Interval]:

@@ -158,10 +158,39 @@ def test_first_looks_are_those_that_lack_a_seed(trained, monkeypatch, tmp_path):
         run.record["recipe"]["momentum"]["value"] = 0.5  # as an older recipe had it
     for seed in 0, 2:
         (runs["grid-l1"][seed].path / "record.json").write_text(json.dumps(runs["grid-l1"][seed].record))
-    (gelu,) = ablation.first_looks("laptop", 3).values()
-    assert [run.record["seed"] for run in gelu] == [0, 2]
-    assert gelu[0].record["name"] == "grid-gelu"
+    found = ablation.first_looks("laptop", 3)
+    assert {name: [run.record["seed"] for run in group] for name, group in found.items()} == {
+        "grid-gelu": [0],
+        "grid-epochs-4": [0],
+    }
     assert ablation.first_looks("laptop", 1) == {}
+
+
+def test_a_curve_has_the_seeds_that_all_its_sizes_have(trained):
+    sizes = dict(zip(grid.along("training images"), (500, 1250, 5000, 12_500, 50_000), strict=True))
+    runs = trained({name: 1 - 4.0 * count**-0.3 for name, count in sizes.items()}, sizes)
+    first = {name: group[:1] for name, group in runs.items()}
+    mixed = {**runs, "grid-images-1250": first["grid-images-1250"]}
+    for told in ablation.curve, ablation.promised, ablation.law, ablation.fit:
+        assert told(mixed, "training images") == told(first, "training images") != told(runs, "training images")
+
+
+def test_a_pair_that_lacks_a_seed_and_has_a_luck_of_its_own_is_not_told(trained):
+    names = (
+        "base",
+        "no-augment",
+        "epochs-32",
+        "no-augment-epochs-32",
+        "dropout-0",
+        "batch-after",
+        "batch-after-dropout-0",
+    )
+    runs = trained(dict.fromkeys([f"grid-{name}" for name in names], 0.7))
+    assert len(ablation.interactions(runs)) == 2
+    for name in "grid-epochs-32", "grid-batch-after-dropout-0":
+        runs[name] = runs[name][:1]
+    (pair,) = ablation.interactions(runs)
+    assert (pair.one, pair.extra.n) == ("batch-after", 1)
 
 
 def test_the_luck_of_two_recipes_is_that_of_their_pairs(trained):
