@@ -62,13 +62,14 @@ def finished(budget: str, seeds: int) -> list[str]:
     return [name for name in names if all(map(_stands, _runs(name, budget, seeds)))]
 
 
-def first_looks(budget: str, seeds: int) -> dict[str, list[Run]]:
+def first_looks(budget: str, seeds: int, diverged: Container[str] = ()) -> dict[str, list[Run]]:
     """What is trained, from the first seed on, of the recipes but the base that lack one, and did not diverge."""
     found = {}
     for recipe in grid.RECIPES:
         runs = _runs(recipe.name, budget, seeds)
         there = [*itertools.takewhile(_stands, runs)]
-        if recipe is not grid.BASE and 0 < len(there) < seeds and not any(run.diverged for run in runs):
+        lost = recipe.name in diverged or any(run.diverged for run in runs)
+        if recipe is not grid.BASE and 0 < len(there) < seeds and not lost:
             found[recipe.name] = there
     return found
 
@@ -124,9 +125,10 @@ def _alike(trained: Trained) -> dict[str, Sequence[Run]]:
 def effects(trained: Trained) -> list[Effect]:
     """Every trained variant of the grid's knobs against the base, the largest gain first.
 
-    Of all that are alike the luck is taken together: three trainings of one variant alone know little of theirs, and
-    one knows nothing. The others, and all if the base is not alike, have the interval of their own trainings, and no p.
-    It is corrected for all variants of the grid, trained or not.
+    Of all that are alike the luck is taken together: three trainings of one variant alone know little of theirs. The
+    others, and all if the base is not alike, have the interval of their own trainings, and no p. It is corrected for
+    all variants of the grid, trained or not. What has fewer trainings than the base is left out where no others tell
+    its luck.
     """
     if "grid-base" not in trained:
         return []
@@ -134,7 +136,8 @@ def effects(trained: Trained) -> list[Effect]:
     alike = alike if "grid-base" in alike else {}
     luck = evaluation.luck_of([*alike.values()])
     knobs = {name: knob for knob, variants in grid.KNOBS.items() for name, _, _ in variants}
-    tried = {name: knob for name, knob in knobs.items() if f"grid-{name}" in trained}
+    fewest = 1 if luck else len(base)
+    tried = {name: knob for name, knob in knobs.items() if len(trained.get(f"grid-{name}", ())) >= fewest}
     compared = [name for name in tried if f"grid-{name}" in alike]
     corrected = evaluation.against_one([alike[f"grid-{name}"] for name in compared], base, luck, len(knobs))
     chances = dict(zip(compared, corrected, strict=True))
@@ -147,10 +150,15 @@ def effects(trained: Trained) -> list[Effect]:
     return sorted(found, key=lambda effect: -effect.gain.mean)
 
 
-def difference(trained: Trained, one: str, other: str) -> Interval:
-    """Accuracy of one recipe of the grid minus another's, with the luck of all where both are alike."""
+def difference(trained: Trained, one: str, other: str) -> Interval | None:
+    """Accuracy of one recipe of the grid minus another's, with the luck of all where both are alike.
+
+    None where there is no such luck, and one has fewer trainings.
+    """
     alike = _alike(trained)
     luck = evaluation.luck_of([*alike.values()]) if alike.keys() >= {one, other} else None
+    if not luck and len(trained[one]) != len(trained[other]):
+        return None
     return evaluation.paired_difference(trained[one], trained[other], luck)
 
 
@@ -158,18 +166,26 @@ def beside(trained: Trained, effect: Effect) -> list[str]:
     """What others report of a variant beside what it is worth here, in lines."""
     lines = []
     for theirs in literature.FINDINGS.get(effect.variant, ()):
-        versus = f"grid-{theirs.against}"
-        if versus in trained:
-            ours = difference(trained, f"grid-{effect.variant}", versus) if theirs.against != "base" else effect.gain
+        versus, found = f"grid-{theirs.against}", "not trained"
+        ours = effect.gain if theirs.against == "base" else None
+        if ours or (versus in trained and (ours := difference(trained, f"grid-{effect.variant}", versus))):
             signs = "same sign" if ours.mean * theirs.gain > 0 else "other sign"
             where = "inside" if ours.low <= theirs.gain <= ours.high else "outside"
             signs = signs if ours.side and abs(theirs.gain) >= 0.005 else "open"
-            found = f"{ours.points}: {signs}, theirs {where}"
-        else:
-            found = "not trained"
+            found = f"{points(ours, len(trained['grid-base']))}: {signs}, theirs {where}"
         lines.append(f"{effect.variant:<15}against {theirs.against}, theirs {100 * theirs.gain:+.1f}; ours {found}")
         lines.append(f"{'':<15}{theirs.who}: {theirs.where}")
-    return lines or [f"{effect.variant:<15}{effect.gain.points}; no published figure was found"]
+    gain = points(effect.gain, len(trained["grid-base"]))
+    return lines or [f"{effect.variant:<15}{gain}; no published figure was found"]
+
+
+def points(gain: Interval, seeds: int) -> str:
+    """A difference, and how many trainings it is of where these are fewer than usual.
+
+    >>> points(Interval(0.012, -0.003, 0.027, 1), 3)
+    '+1.20 points [-0.30, +2.70] (n = 1)'
+    """
+    return gain.points if gain.n >= seeds else f"{gain.points} (n = {gain.n})"
 
 
 def _cost(runs: Sequence[Run]) -> tuple[int, float, float | None, float | None]:
@@ -195,7 +211,7 @@ def table(found: Sequence[Effect], base: Sequence[Run]) -> str:
             f"{effect.parameters:>12,}{effect.flop / 1e6:>7.0f}{effect.took:>7}{effect.lasts:>9}"
         )
     parameters, flop, ratio, seconds = _cost(base)
-    reached = f"{'base':<18}{evaluation.accuracy_interval(base)!s:<55}"
+    reached = f"{'base':<18}{evaluation.accuracy_interval(base)!s:<57}"
     lines.append(f"{reached}{parameters:>12,}{flop / 1e6:>7.0f}{times(ratio):>7}{told(seconds):>9}")
     return "\n".join(lines)
 

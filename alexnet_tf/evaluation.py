@@ -5,7 +5,6 @@ Every figure comes from one pair, labels and predictions; nothing here touches a
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -163,21 +162,22 @@ def gain_interval(gain: NDArray[np.floating]) -> Interval:
     return Interval(mean, mean - half, mean + half, 1)
 
 
-def _rates(groups: Sequence[Sequence[Run]]) -> NDArray[np.float64]:
-    """A row a recipe, a column for each seed that all have."""
-    by_seed = [{run.record["seed"]: accuracy_of(run) for run in group} for group in groups]
-    shared = sorted(set.intersection(*map(set, by_seed))) if groups else []
-    return np.array([[rates[seed] for seed in shared] for rates in by_seed])
-
-
 def luck_of(groups: Sequence[Sequence[Run]]) -> Luck | None:
-    """By how much luck moves a training of any of several recipes, told by those that have most trainings."""
-    most = max(map(len, groups), default=0)
-    whole = [group for group in groups if len(group) == most]
-    if found := luck.left_over(_rates(whole)):
-        answers = [np.var([correct(run) for run in group], axis=0, ddof=1).mean() for group in whole]
-        return dataclasses.replace(found, wavering=float(np.mean(answers)))
-    return None
+    """By how much luck moves a training of any of several recipes, told by those that have enough of them.
+
+    That is as many trainings as tell most: where a few recipes have three and all have two, all tell by two.
+    """
+    numbers = sorted({len(group) for group in groups})
+    told = [(number - 1) * (sum(len(group) >= number for group in groups) - 1) for number in numbers]
+    if not any(told):
+        return None
+    enough = numbers[int(np.argmax(told))]
+    by_seed = [{run.record["seed"]: run for run in group} for group in groups if len(group) >= enough]
+    shared = sorted(set.intersection(*map(set, by_seed)))
+    if len(shared) < 2:
+        return None
+    rates = np.array([[accuracy_of(found[seed]) for seed in shared] for found in by_seed])
+    return luck.left_over(rates, np.array([[correct(found[seed]) for seed in shared] for found in by_seed], float))
 
 
 def contrast(terms: Sequence[tuple[Sequence[Run], float]], of_all: Luck | None = None) -> Interval:

@@ -15,29 +15,36 @@ from scipy import special, stats
 class Luck:
     """How far trainings of one recipe lie apart in accuracy (a standard deviation), taken to be alike for all recipes.
 
-    Estimated with so many degrees of freedom; what a seed does to all recipes is not in it. `wavering` is how much
-    they differ on one image (a variance of being right), on average.
+    Estimated with so many degrees of freedom; what a seed does to all recipes is not in it. `wavering` is the same of
+    being right about one image, as a variance, on average over the images.
     """
 
     apart: float
     freedom: int
-    wavering: float = 0.0
+    wavering: float
 
     def error(self, weights: Sequence[float], seeds: int) -> float:
         """The standard error of a weighted sum of recipes' means over so many seeds."""
         return self.apart * math.sqrt(sum(weight**2 for weight in weights) / seeds)
 
 
-def left_over(rates: NDArray[np.floating]) -> Luck | None:
+def left_over(rates: NDArray[np.floating], right: NDArray[np.floating]) -> Luck | None:
     """What is left of accuracies, a row a recipe and a column a seed, without each recipe's and each seed's share.
 
-    None with fewer than two recipes, or two seeds. Of two recipes it is what their paired difference has.
+    `right` has the same of every test image. None with fewer than two recipes, or two seeds. Of two recipes it is what
+    their paired difference has.
     """
     if rates.ndim < 2 or min(rates.shape) < 2:
         return None
-    left = rates - rates.mean(axis=1, keepdims=True) - rates.mean(axis=0) + rates.mean()
     freedom = (rates.shape[0] - 1) * (rates.shape[1] - 1)
-    return Luck(float(np.sqrt((left**2).sum() / freedom)), freedom)
+    spread, wavering = ((_own(each) ** 2).sum(axis=(0, 1)) / freedom for each in (rates, right))
+    return Luck(float(np.sqrt(spread)), freedom, float(wavering.mean()))
+
+
+def _own(found: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Without the mean of its row and that of its column."""
+    rows, columns, whole = (found.mean(axis=axis, keepdims=True) for axis in (1, 0, (0, 1)))
+    return found - rows - columns + whole
 
 
 def dunnett(distances: Sequence[float] | NDArray[np.floating], freedom: float, among: int | None = None) -> list[float]:
@@ -45,8 +52,9 @@ def dunnett(distances: Sequence[float] | NDArray[np.floating], freedom: float, a
 
     `among` counts those, too, that were meant to be compared and are not there yet.
 
-    Exactly, where all have as many trainings: given the base's own luck and how well luck is known, the others are
-    independent. (`scipy.stats.dunnett` draws lots instead, and takes half a minute for sixty recipes.)
+    Exactly, where all have as many trainings, and nearly so where some have fewer: given the base's own luck and how
+    well luck is known, the others are independent. (`scipy.stats.dunnett` draws lots instead, and takes half a minute
+    for sixty recipes.)
 
     >>> [round(p, 3) for p in dunnett([2.0], 10)]  # Student's, for there is but one
     [0.073]

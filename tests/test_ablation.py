@@ -51,6 +51,7 @@ def test_effects_are_paired_sorted_and_carry_their_cost(trained, monkeypatch):
     assert f"{100 * best.gain.mean:+.1f}" in lines[1]
     assert f"{worst.parameters:,}" in lines[2]
     assert lines[3].startswith("base ")
+    assert len({len(line) for line in lines}) == 1
     assert str(evaluation.accuracy_interval(runs["grid-base"])) in lines[3]
     assert [line[-23:-16] for line in lines[1:]] == [f"{each.flop / 1e6:7.0f}" for each in (best, worst, best)]
     assert [line[-16:-9].strip() for line in lines[1:]] == [*map(ablation.times, (best.time, worst.time)), "× 1.0"]
@@ -112,8 +113,10 @@ def test_all_tell_together_how_large_luck_is(trained):
     luck = evaluation.luck_of([*runs.values()])
     rates = np.array([[evaluation.accuracy_of(run) for run in group] for group in runs.values()])
     left = rates - rates.mean(axis=0) - rates.mean(axis=1, keepdims=True) + rates.mean()
-    answers = [np.var([evaluation.correct(run) for run in group], axis=0, ddof=1) for group in runs.values()]
-    assert luck == Luck(pytest.approx(np.sqrt((left**2).sum() / 6)), 6, pytest.approx(np.mean(answers)))
+    each = np.array([[evaluation.correct(run) for run in group] for group in runs.values()], float)
+    own = each - each.mean(axis=0) - each.mean(axis=1, keepdims=True) + each.mean(axis=(0, 1))
+    wavering = (own**2).sum(axis=(0, 1)).mean() / 6
+    assert luck == Luck(pytest.approx(np.sqrt((left**2).sum() / 6)), 6, pytest.approx(wavering))
     half = stats.t.ppf(0.975, 6) * luck.apart * np.sqrt(2 / 3)
     assert [effect.gain.high - effect.gain.mean for effect in ablation.effects(runs)] == pytest.approx([half] * 3)
     gain = ablation.difference(runs, "grid-elu", "grid-gelu")
@@ -139,9 +142,37 @@ def test_a_single_training_has_the_luck_that_the_others_have_told(trained):
     assert first.p < 0.05
     rows = ablation.table([first, whole["elu"]], runs["grid-base"]).splitlines()[1:3]
     assert [row[65:69].split() for row in rows] == [["1"], ["3"]]
-    figure = plots.worth([first, whole["elu"]], "x")
-    marks = [line.get_markerfacecolor() for line in figure.axes[0].lines if line.get_marker() == "o"]
+    axes = plots.worth([first, whole["elu"]], "x").axes[0]
+    marks = [line.get_markerfacecolor() for line in axes.lines if line.get_marker() == "o"]
     assert marks[0] == "w" != marks[1]
+    assert "hollow" in axes.get_xlabel()
+    assert "hollow" not in plots.worth([whole["elu"]], "x").axes[0].get_xlabel()
+    assert f"ours {first.gain.points} (n = 1): other sign" in ablation.beside(runs, first)[0]
+    assert ablation.difference(runs, "grid-l1", "grid-elu").n == 1
+
+
+def test_a_single_training_is_left_out_where_nothing_tells_its_luck(trained):
+    runs = trained({"grid-base": 0.7, "grid-gelu": 0.7, "grid-lrn-a": 0.7, "grid-l1": 0.75})
+    few = {name: group[: 3 if name == "grid-base" else 1] for name, group in runs.items()}
+    assert ablation.effects(few) == []
+    assert len(ablation.effects({name: group[:1] for name, group in runs.items()})) == 3  # by the images, all of them
+    assert ablation.difference(few, "grid-l1", "grid-base") is None
+    few["grid-gelu"] = runs["grid-gelu"]
+    assert sorted(effect.variant for effect in ablation.effects(few)) == ["gelu", "l1", "lrn-a"]
+    few["grid-l1"] = trained({"grid-bce": 0.1})["grid-bce"][:1]  # it did not learn: its luck is not the others'
+    assert ablation.difference(few, "grid-l1", "grid-base") is None
+
+
+def test_luck_is_told_by_as_many_trainings_as_tell_most(trained):
+    names = [f"grid-{name}" for name in ("base", "gelu", "l1", "leaky", "elu")]
+    runs = trained(dict.fromkeys(names, 0.7))
+    for place, group in enumerate(runs.values()):
+        tell(group, 0.7, 0.001 * (place + 1))
+    groups = [group[: 3 if place < 2 else 2] for place, group in enumerate(runs.values())]
+    assert evaluation.luck_of(groups) == evaluation.luck_of([group[:2] for group in runs.values()])
+    assert evaluation.luck_of(groups).freedom == 4
+    groups = [group[: 1 if place > 2 else 3] for place, group in enumerate(runs.values())]
+    assert evaluation.luck_of(groups) == evaluation.luck_of([*runs.values()][:3])
 
 
 def test_first_looks_are_those_that_lack_a_seed(trained, monkeypatch, tmp_path):
@@ -163,6 +194,7 @@ def test_first_looks_are_those_that_lack_a_seed(trained, monkeypatch, tmp_path):
         "grid-gelu": [0],
         "grid-epochs-4": [0],
     }
+    assert list(ablation.first_looks("laptop", 3, ["grid-gelu"])) == ["grid-epochs-4"]
     assert ablation.first_looks("laptop", 1) == {}
 
 

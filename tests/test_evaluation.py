@@ -236,7 +236,7 @@ def test_dunnett_is_scipys():
 def test_luck_needs_two_recipes_and_two_seeds(make_run):
     one, other = ([make_run(name, [True, False], seed=seed) for seed in range(2)] for name in ("grid-l1", "grid-elu"))
     assert evaluation.luck_of([one]) is evaluation.luck_of([one[:1], other]) is evaluation.luck_of([]) is None
-    assert evaluation.luck_of([one, other]) == Luck(0.0, 1)
+    assert evaluation.luck_of([one, other]) == Luck(0.0, 1, 0.0)
     assert evaluation.against_one([one], other) == [1.0]
 
 

@@ -32,6 +32,11 @@ def _reach(found: Sequence[Effect], others: Iterable[float] = ()) -> float:
     return 1.15 * max(*(end for end in ends if end <= 2 * usual), *map(abs, others), 0.01)
 
 
+def _unit(found: Sequence[Effect]) -> str:
+    hollow = "" if all(effect.whole for effect in found) else "; hollow: of fewer trainings"
+    return f"points of test accuracy against the base, with their 95 % interval{hollow}"
+
+
 def _rows(ax: Axes, found: Sequence[Effect], names: Sequence[str], reach: float) -> None:
     """A row a variant, from above: its gain with interval; grey where the interval contains zero, hollow a first look.
 
@@ -41,15 +46,18 @@ def _rows(ax: Axes, found: Sequence[Effect], names: Sequence[str], reach: float)
     ax.set_xlim(-reach, reach)
     for place, effect in zip(range(len(found))[::-1], found, strict=True):
         color = BLUE if effect.clear else "#999999"
+        inside = color if effect.whole else "w"
         if not effect.learned or _far(effect) > reach:
             side = 1 if effect.gain.mean > 0 else -1
-            ax.plot(side * reach, place, "<>"[side > 0], color=color, markersize=8, clip_on=False)
+            ax.plot(
+                side * reach, place, "<>"[side > 0], color=color, markersize=8, markerfacecolor=inside, clip_on=False
+            )
             told = in_points(round(effect.gain.mean, 2)) if effect.learned else "at chance"
             end = "right" if side > 0 else "left"
             ax.text(0.9 * side * reach, place, told, va="center", ha=end, fontsize=8, color=color)
             continue
         ax.plot([effect.gain.low, effect.gain.high], [place, place], color=color, linewidth=2, solid_capstyle="butt")
-        ax.plot(effect.gain.mean, place, "o", color=color, markersize=5, markerfacecolor=color if effect.whole else "w")
+        ax.plot(effect.gain.mean, place, "o", color=color, markersize=5, markerfacecolor=inside)
     ax.set_yticks(range(len(found))[::-1], names)
     ax.set_ylim(-0.6, len(found) - 0.4)
     ax.xaxis.set_major_formatter(in_points)
@@ -72,7 +80,7 @@ def knobs(found: Sequence[Effect], title: str, columns: int = 3) -> Figure:
     for ax in places[len(names) :]:
         ax.set_axis_off()
     fig.suptitle(title, x=0.01, ha="left", fontsize=12)
-    fig.supxlabel("points of test accuracy against the base, with their 95 % interval", fontsize=9)
+    fig.supxlabel(_unit(found), fontsize=9)
     return fig
 
 
@@ -91,7 +99,7 @@ def worth(found: Sequence[Effect], title: str, published: Mapping[str, Sequence[
         ax.plot([], [], "|", color=RED, markersize=9, markeredgewidth=2, label="published, of other data")
         fig.legend(loc="outside lower right", fontsize=8)
     ax.tick_params(axis="y", labelsize=8)
-    ax.set(xlabel="points of test accuracy against the base, with their 95 % interval", title=title)
+    ax.set(xlabel=_unit(found), title=title)
     columns = {"parameters": "{0.parameters:,}", "MFLOP": "{1:.0f}", "time": "{0.took}", "seconds": "{0.lasts}"}
     for number, (name, form) in enumerate(columns.items()):
         x = 1.13 + 0.13 * number
