@@ -235,7 +235,7 @@ def shapley(model: keras.Sequential, images: Images, classes: NDArray[np.integer
 METHODS: dict[str, Callable[..., Maps]] = {
     "Grad-CAM": gradcam,
     "integrated gradients": integrated_gradients,
-    "the same, unsigned": functools.partial(integrated_gradients, signed=False),
+    "unsigned gradients": functools.partial(integrated_gradients, signed=False),
     "occlusion": occlusion,
     "SHAP": shapley,
 }

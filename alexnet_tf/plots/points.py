@@ -24,10 +24,11 @@ def plane(points: NDArray[np.floating], labels: NDArray[np.integer], names: Sequ
     palette = plt.get_cmap("tab10")
     for label, name in enumerate(names):
         own = points[labels == label]
-        ax.scatter(own[:, 0], own[:, 1], s=9, color=palette(label % 10), alpha=0.6)
+        color = palette(label % 10)
+        ax.scatter(own[:, 0], own[:, 1], s=9, color=color, alpha=0.6)
         middle = np.median(own, axis=0)
         box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 1.5}
-        ax.text(*middle, name, ha="center", va="center", fontsize=10, weight="bold", bbox=box)
+        ax.text(*middle, name, ha="center", va="center", fontsize=10, weight="bold", color=color, bbox=box)
     ax.set(xticks=[], yticks=[], title=title)
     return fig
 

@@ -104,4 +104,5 @@ def name_ends(ax: Axes, ends: Mapping[str, tuple[float, float, str]], at: float 
             va="center",
             fontsize=9,
         )
-    ax.set_ylim(min(low, places[0]), max(high, places[-1]))
+    half = (high - low) / 36
+    ax.set_ylim(min(low, places[0] - half), max(high, places[-1] + half))
