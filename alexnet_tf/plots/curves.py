@@ -38,7 +38,7 @@ def curves(
         ax.set(xlabel="epoch", title=key)
         whole_epochs(ax, epochs[-1])
         if key == "accuracy" and isinstance(reference, (int, float)):
-            ax.axhline(reference, color=GREY, linestyle="--", linewidth=1)
+            ax.plot(epochs, [reference] * len(epochs), color=GREY, linestyle="--", linewidth=1)
             ends[f"{reference_name} {reference:.1%}"] = (epochs[-1], reference, GREY)
         elif key == "accuracy" and isinstance(reference, Sequence):
             ax.plot(range(1, len(reference) + 1), reference, color=GREY, linestyle="--", linewidth=1.3)
