@@ -180,7 +180,7 @@ def make_optimizer(recipe: Recipe, steps: int = 1) -> keras.optimizers.Optimizer
         rate = OneCycle(rate, steps, recipe.warmup, recipe.schedule)
     common = {"learning_rate": rate, "l2": recipe.l2, "l1": recipe.l1, "decay": recipe.decay}
     if recipe.optimizer == "sgd":
-        return SourceSGD(momentum=recipe.momentum, **common)
+        return SourceSGD(momentum=float(recipe.momentum), **common)  # Keras refuses a whole number
     if recipe.optimizer == "adam":
         return SourceAdam(beta_1=recipe.momentum, epsilon=recipe.epsilon, **common)
     common.update(weight_decay=recipe.weight_decay, beta_1=recipe.momentum, epsilon=recipe.epsilon)

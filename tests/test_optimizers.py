@@ -100,7 +100,9 @@ def test_every_optimizer_of_a_recipe_carries_what_the_recipe_says():
 
 
 def test_momentum_and_epsilon_of_a_recipe_reach_its_optimizer():
-    assert optimizers.make_optimizer(recipes.get("int305-sgd")).momentum == 0.9
+    source = recipes.get("int305-sgd")
+    assert optimizers.make_optimizer(source).momentum == 0.9
+    assert optimizers.make_optimizer(source.change({"momentum": 0})).momentum == 0  # as `--set momentum=0` gives it
     adam = optimizers.make_optimizer(recipes.get("lab-base"))
     assert (adam.beta_1, adam.epsilon, adam.l2) == (0.95, 1e-8, 5e-4)
 
