@@ -173,10 +173,10 @@ def beside(trained: Trained, effect: Effect) -> list[str]:
             where = "inside" if ours.low <= theirs.gain <= ours.high else "outside"
             signs = signs if ours.side and abs(theirs.gain) >= 0.005 else "open"
             found = f"{points(ours, len(trained['grid-base']))}: {signs}, theirs {where}"
-        lines.append(f"{effect.variant:<15}against {theirs.against}, theirs {100 * theirs.gain:+.1f}; ours {found}")
-        lines.append(f"{'':<15}{theirs.who}: {theirs.where}")
+        lines.append(f"{effect.variant:<17}against {theirs.against}, theirs {100 * theirs.gain:+.1f}; ours {found}")
+        lines.append(f"{'':<17}{theirs.who}: {theirs.where}")
     gain = points(effect.gain, len(trained["grid-base"]))
-    return lines or [f"{effect.variant:<15}{gain}; no published figure was found"]
+    return lines or [f"{effect.variant:<17}{gain}; no published figure was found"]
 
 
 def points(gain: Interval, seeds: int) -> str:
