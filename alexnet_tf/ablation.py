@@ -127,8 +127,8 @@ def effects(trained: Trained) -> list[Effect]:
 
     Of all that are alike the luck is taken together: three trainings of one variant alone know little of theirs. The
     others, and all if the base is not alike, have the interval of their own trainings, and no p. It is corrected for
-    all variants of the grid, trained or not. What has fewer trainings than the base is left out where no others tell
-    its luck.
+    all variants of the grid, trained or not. What has fewer trainings than the base is left out where its luck is not
+    everybody's, or nobody tells it.
     """
     if "grid-base" not in trained:
         return []
@@ -136,8 +136,8 @@ def effects(trained: Trained) -> list[Effect]:
     alike = alike if "grid-base" in alike else {}
     luck = evaluation.luck_of([*alike.values()])
     knobs = {name: knob for knob, variants in grid.KNOBS.items() for name, _, _ in variants}
-    fewest = 1 if luck else len(base)
-    tried = {name: knob for name, knob in knobs.items() if len(trained.get(f"grid-{name}", ())) >= fewest}
+    known = {name for name, runs in trained.items() if len(runs) == len(base) or (luck and name in alike)}
+    tried = {name: knob for name, knob in knobs.items() if f"grid-{name}" in known}
     compared = [name for name in tried if f"grid-{name}" in alike]
     corrected = evaluation.against_one([alike[f"grid-{name}"] for name in compared], base, luck, len(knobs))
     chances = dict(zip(compared, corrected, strict=True))
@@ -168,7 +168,9 @@ def beside(trained: Trained, effect: Effect) -> list[str]:
     for theirs in literature.FINDINGS.get(effect.variant, ()):
         versus, found = f"grid-{theirs.against}", "not trained"
         ours = effect.gain if theirs.against == "base" else None
-        if ours or (versus in trained and (ours := difference(trained, f"grid-{effect.variant}", versus))):
+        if not ours and versus in trained:
+            ours, found = difference(trained, f"grid-{effect.variant}", versus), "of too few trainings"
+        if ours:
             signs = "same sign" if ours.mean * theirs.gain > 0 else "other sign"
             where = "inside" if ours.low <= theirs.gain <= ours.high else "outside"
             signs = signs if ours.side and abs(theirs.gain) >= 0.005 else "open"
@@ -359,7 +361,7 @@ def kept(trained: Trained, knob: str, variant: str | None = None) -> Interval | 
     """
     found = _along(trained, knob, variant)
     errors = [_errors(runs) for runs in found]
-    seeds = sorted(set.intersection(*map(set, errors))) if len(found) > 2 else []
+    seeds = sorted(errors[0]) if len(found) > 2 else []
     if len(seeds) < 2:
         return None
     sizes = [size(runs[0], knob) for runs in found]

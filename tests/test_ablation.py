@@ -161,6 +161,7 @@ def test_a_single_training_is_left_out_where_nothing_tells_its_luck(trained):
     assert sorted(effect.variant for effect in ablation.effects(few)) == ["gelu", "l1", "lrn-a"]
     few["grid-l1"] = trained({"grid-bce": 0.1})["grid-bce"][:1]  # it did not learn: its luck is not the others'
     assert ablation.difference(few, "grid-l1", "grid-base") is None
+    assert sorted(effect.variant for effect in ablation.effects(few)) == ["gelu", "lrn-a"]
 
 
 def test_luck_is_told_by_as_many_trainings_as_tell_most(trained):
