@@ -62,6 +62,11 @@ def _rebuilt(split: Split, model: keras.Sequential, preprocess: Preprocess) -> d
     }
 
 
+def _short(row: dict[str, Any]) -> dict[str, Any]:
+    """The numbers of an epoch with as few digits as tell a float32, which is what they were."""
+    return {name: float(str(np.float32(value))) if isinstance(value, float) else value for name, value in row.items()}
+
+
 def finish(run: Run, recipe: Recipe, splits: Splits, model: keras.Sequential, begun: dict[str, Any]) -> None:
     """Measure the kept weights once, save the model for use, and write the record last."""
     classes, preprocess = len(splits.class_names), make_preprocess(recipe)
@@ -101,6 +106,9 @@ def finish(run: Run, recipe: Recipe, splits: Splits, model: keras.Sequential, be
     record = {"format": runs.FORMAT, **begun, "class_names": list(splits.class_names), "metrics": metrics}
     record["images"] = {"train": len(splits.train), "val": len(splits.val or ()), "test": len(splits.test)}
     record["outputs_sha256"] = hashlib.sha256(content.getvalue()).hexdigest()
+    if recipe.small_record:
+        record["history"] = [_short(row) for row in record["history"]]
     record["checksum"] = runs.checksum(record)
-    run.put(partial, content.getvalue(), (json.dumps(record, indent=1) + "\n").encode())
+    text = json.dumps(record, indent=None if recipe.small_record else 1)
+    run.put(partial, content.getvalue(), f"{text}\n".encode())
     run.discard_state()
